@@ -1,0 +1,106 @@
+# Every target makes what it needs: a .venv beside this file, the native module in it, the tools. A C++20 compiler and
+# Python 3.11 with venv are all that must be there (Debian 12: apt install g++ make python3-venv python3-dev).
+#
+#   make demo    DEMO_SECONDS=30 DATA=path    watch a hub at work, with real files or a simulated market
+#   make test    ARGS="-k lapped" SLOW=1      native tests, then pytest: offline, in random order, warnings are errors
+#   make check                                ruff, mypy --strict, the native module's stub, the tidy tests
+#   make sanitize                             native tests under ASan + UBSan, then TSan
+#   make chaos                                long fault injection, report in benchmarks/results/chaos.json
+#   make bench   ARGS=…                       this hub and its peers, results in benchmarks/results/
+#   make stub                                 write src/tapehub/_native.pyi anew
+#   make clean                                remove everything that a target made
+#
+# DEVELOPER=ON turns compiler warnings into errors; .ci/run sets it.
+
+PYTHON    ?= python3
+DEVELOPER ?= OFF
+VENV      := .venv
+PY        := $(VENV)/bin/python
+CMAKE     := $(VENV)/bin/cmake
+CTEST     := $(VENV)/bin/ctest
+PIP       := $(PY) -m pip --disable-pip-version-check --quiet
+PYTEST    := $(PY) -m pytest
+MARKS     := $(if $(SLOW),not chaos,not chaos and not slow)
+# A native call that never returns is beyond pytest-timeout's signal: faulthandler prints every stack and ends the run.
+HANG      := -o faulthandler_timeout=150 -o faulthandler_exit_on_timeout=true
+
+TOOLS  := $(VENV)/.tools
+MODULE := $(VENV)/.module
+DEV    := $(VENV)/.dev
+BENCH  := $(VENV)/.bench
+NATIVE := CMakeLists.txt $(wildcard native/include/tapehub/*.hpp native/src/*.cpp native/src/*.hpp)
+
+STUBGEN = $(PY) -m nanobind.stubgen -q -m tapehub._native $(if $(wildcard native/src/stub.pat),-p native/src/stub.pat)
+
+# $(call build_native,name,sanitizers): the native tests in build/native/<name>. Configuring speaks only when it fails.
+COMMA := ,
+define build_native
+	@mkdir -p build/native
+	$(CMAKE) -S . -B build/native/$(1) -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(VENV)/bin/ninja -DTAPEHUB_NATIVE_TESTS=ON \
+	  -DTAPEHUB_DEVELOPER=$(DEVELOPER) -DTAPEHUB_SANITIZE=$(2) > build/native/$(1).log 2>&1 || { cat build/native/$(1).log; exit 1; }
+	$(CMAKE) --build build/native/$(1)
+endef
+
+.PHONY: demo test native-test python-test check stub sanitize chaos bench clean
+.DELETE_ON_ERROR:
+
+# DEMO_SECONDS and DATA reach the demo through the environment, as make passes on what it was given.
+demo: $(MODULE)
+	$(PY) -m tapehub.app.demo
+
+test: native-test python-test
+
+native-test: $(TOOLS)
+	$(call build_native,plain,)
+	$(CTEST) --test-dir build/native/plain --output-on-failure --no-tests=error
+
+python-test: $(DEV) native-test
+	$(PYTEST) $(HANG) -m "$(MARKS)" $(ARGS)
+
+check: $(DEV)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy --strict src
+	@mkdir -p build
+	$(STUBGEN) -o build/_native.pyi
+	@diff -u src/tapehub/_native.pyi build/_native.pyi || { echo 'src/tapehub/_native.pyi differs from the module that was built; run "make stub" and commit it' >&2; exit 1; }
+	$(PYTEST) $(HANG) tests/tidy
+
+stub: $(MODULE)
+	$(STUBGEN) -o src/tapehub/_native.pyi
+
+# setarch -R: the ThreadSanitizer of GCC 12 refuses kernels with many bits of address randomisation.
+sanitize: $(TOOLS)
+	$(call build_native,asan,address$(COMMA)undefined)
+	$(CTEST) --test-dir build/native/asan --output-on-failure --no-tests=error
+	$(call build_native,tsan,thread)
+	$$(setarch -R true 2> /dev/null && echo setarch -R) $(CTEST) --test-dir build/native/tsan --output-on-failure --no-tests=error
+
+chaos: $(DEV)
+	$(PYTEST) tests/fault -m chaos --chaos-report=benchmarks/results/chaos.json $(ARGS)
+
+bench: $(BENCH)
+	$(PY) -m benchmarks $(ARGS)
+
+clean:
+	rm -rf build $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find src tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Build tools come from PyPI, so that the distribution's cmake, or none, makes no difference.
+$(TOOLS): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install 'scikit-build-core>=0.11' 'nanobind>=2.9' 'numpy>=2.0' cmake ninja
+	@touch $@
+
+$(MODULE): $(TOOLS) $(NATIVE)
+	$(PIP) install --no-build-isolation --config-settings=cmake.define.TAPEHUB_DEVELOPER=$(DEVELOPER) -e '.[cli]'
+	@touch $@
+
+# The package is in place by now, so these add what the extras name and build nothing.
+$(DEV): $(MODULE)
+	$(PIP) install 'tapehub[dev]'
+	@touch $@
+
+$(BENCH): $(MODULE)
+	$(PIP) install 'tapehub[bench]'
+	@touch $@

@@ -1,0 +1,543 @@
+// A hub as one process sees it: publish, read, wait. Any number of threads may call it.
+#pragma once
+
+#include <climits>
+#include <thread>
+
+#include "attachment.hpp"
+
+namespace tapehub {
+
+struct TickInput {
+  i64 ts_event;
+  i64 ts_recv;  // 0: as published
+  double bid, ask;
+  float bid_size, ask_size;
+  u16 channel, instrument;
+  u8 source, flags;
+};
+
+struct RecordInput {
+  Kind kind;
+  i64 ts_event = 0;
+  i64 ts_recv = 0;
+  u64 fixed1 = 0, fixed2 = 0;
+  u16 instrument = kNone16;
+  u8 source = 0, flags = 0;
+  const void* payload = nullptr;
+  u32 payload_bytes = 0;
+};
+
+class Hub {
+ public:
+  Hub(const std::string& directory, const Options& options) : at_(directory, options), rings_(at_.views(), at_.control().grace_ns) {
+    if (options.helper_thread) helper_ = std::thread([this] { help(); });
+  }
+  ~Hub() {
+    stop_ = true;
+    if (helper_.joinable()) {
+      if (at_.of_this_process()) helper_.join(); else helper_.detach();  // after a fork the thread is the parent's
+    }
+  }
+
+  Attachment& at() { return at_; }
+  const Views& views() const { return at_.views(); }
+  Log& log() { return at_.log(); }
+  Hot& hot() { return at_.hot(); }
+  Slot& slot() { return at_.slot(); }
+
+  // ------------------------------------------------------------ the hub clock
+
+  i64 now() {
+    const HubState hub = read_hub(hot());
+    return now_under(hub.rare.clock, hub.block.ts_event_max);
+  }
+  // Under an event clock nothing is ahead of now.
+  static bool follows_events(const Applier& applier) {
+    return ClockMode(applier.hub_rare().clock.mode) == ClockMode::Event;
+  }
+  static i64 now_under(const ClockBody& clock, i64 ts_event_max) {
+    switch (ClockMode(clock.mode)) {
+      case ClockMode::Virtual: return clock.anchor_ns + i64(double(boot_ns() - clock.anchor_boot_ns) * clock.rate);
+      case ClockMode::Event: return ts_event_max == kTimeNever ? clock.anchor_ns : ts_event_max;
+      default: return wall_ns() + clock.skew_ns;
+    }
+  }
+
+  // ------------------------------------------------------------ publishing
+
+  // Its sequence; kUnset, and nothing published, when it is over a minute ahead of the hub clock.
+  u64 publish_tick(const TickInput& input) {
+    for (;;) {
+      Need need;
+      {
+        Guard guard(*this);
+        Applier& applier = at_.applier();
+        applier.begin();
+        u64 head = applier.hub().head;
+        if (place(1, &head, &need, 0)) {
+          const i64 now = now_under(applier.hub_rare().clock, applier.hub().ts_event_max);
+          if (input.ts_event > now + kMinute && !follows_events(applier)) return kUnset;
+          u64 records = 1;
+          if (applier.is_late(input.channel, input.ts_event)) {
+            if (place_group(&head, &need)) {
+              const u64 seq = head;  // only now: the group may have gone to the next segment
+              late_tick(input, now, &head, &records);
+              applier.end(seq, head, records);
+              bump();
+              put(slot().published, slot().published + 1);
+              guard.publish();
+              return seq;
+            }
+          } else {
+            const TickLine line = write_tick(input, head, now);
+            applier.tick(input.channel, line);
+            applier.end(head, head + 1, 1);
+            bump();
+            put(slot().published, slot().published + 1);
+            guard.publish();
+            return head;
+          }
+        }
+      }
+      provide(need);
+    }
+  }
+
+  // Rows come from `next(i, &input)`. Returns how many were published: all, or those before an error. The lock is
+  // released every kBatchRecords records.
+  template <class Next>
+  u64 publish_ticks(u64 count, Next next) {
+    u64 done = 0;
+    TickInput input{};
+    while (done < count) {
+      Need need;
+      {
+        Guard guard(*this);
+        Applier& applier = at_.applier();
+        applier.begin();
+        u64 head = applier.hub().head, last = 0, records = 0, room = 0;
+        const i64 now = now_under(applier.hub_rare().clock, applier.hub().ts_event_max);
+        while (records < kBatchRecords && done < count) {
+          if (room == 0) {  // the rest of this segment, as far as it is ready
+            if (!place(1, &head, &need, records)) break;
+            const Geometry& geometry = log().geometry();
+            room = std::min<u64>(geometry.end_line(geometry.segment_of(head)) - head, kBatchRecords - records);
+            if (!arena_room(records + room)) { need.chunks = Applier::kChunksPerRecord * kBatchRecords; break; }
+          }
+          try {
+            next(done, &input);
+          } catch (...) {  // what is in the log is published, or the next record would be written over it
+            if (last != 0) {
+              applier.end(last, head, records);
+              bump();
+              put(slot().published, slot().published + records);
+              guard.publish();
+            }
+            throw;
+          }
+          if (applier.is_late(input.channel, input.ts_event)) {
+            if (records != 0) break;
+            if (!place_group(&head, &need)) break;
+            const u64 seq = head;
+            records = 1;
+            late_tick(input, now, &head, &records);
+            last = seq;
+            ++done;
+            break;
+          }
+          const TickLine line = write_tick(input, head, now);
+          applier.tick(input.channel, line);
+          last = head++;
+          --room;
+          ++records;
+          ++done;
+        }
+        if (last != 0) {
+          applier.end(last, head, records);
+          bump();
+          put(slot().published, slot().published + records);
+          guard.publish();
+        }
+      }
+      if (need) provide(need);
+    }
+    return done;
+  }
+
+  u64 publish_record(const RecordInput& input) {
+    return publish_record(input, [](RecordInput&) { return kUnset; });
+  }
+
+  // `settle` runs under the lock, before anything is written: it may complete the record, or return a result of its own
+  // (anything but kUnset) when there is nothing left to publish.
+  template <class Settle>
+  u64 publish_record(RecordInput input, Settle settle) {
+    const u32 lines = 1 + (input.payload_bytes + kLineBytes - 1) / kLineBytes;
+    if (lines > kRecordLinesMax) {
+      fail(Cause::Invalid, "payload has " + std::to_string(input.payload_bytes) + " bytes, at most " +
+                               std::to_string((kRecordLinesMax - 1) * kLineBytes) + " fit into a record");
+    }
+    for (;;) {
+      Need need;
+      {
+        Guard guard(*this);
+        Applier& applier = at_.applier();
+        if (const u64 settled = settle(input); settled != kUnset) return settled;
+        applier.begin();
+        u64 head = applier.hub().head;
+        const u32 group = lines + kTimeframeCount * 3 + 8;
+        if (place(group, &head, &need, 0, ring_work(input.kind))) {
+          const i64 now = now_under(applier.hub_rare().clock, applier.hub().ts_event_max);
+          const u64 seq = head;
+          unsigned char* bytes = log().writable(head);
+          const u64 word = write_record(input, head, lines, now);
+          head += lines;
+          u64 records = 1;
+          if (input.kind == Kind::Candle) {  // the superseded candle is part of the same commit
+            applier.record_uncommitted(bytes, word);
+            write_revisions(&head, &records, now, input.source);
+            commit(bytes, word);
+          } else {
+            commit(bytes, word);
+            applier.record(bytes);
+          }
+          applier.end(seq, head, records);
+          bump();
+          put(slot().published, slot().published + 1);
+          guard.publish();
+          return seq;
+        }
+      }
+      provide(need);
+    }
+  }
+
+  // ------------------------------------------------------------ names: found, or defined once for all processes
+
+  u16 define(InstrumentRow row, bool redefine = false) {
+    RecordInput input;
+    input.kind = Kind::Definition;
+    input.payload = &row;
+    input.payload_bytes = sizeof row;
+    publish_record(input, [&](RecordInput& record) {
+      const Views& views = at_.writable();
+      const u64 count = peek(views.hot().instruments);
+      row.id = u16(count);
+      for (u64 i = 0; i < count; ++i) {
+        if (!same_name(views.instrument(u32(i)).symbol, row.symbol)) continue;
+        row.id = u16(i);
+        if (!redefine) return u64{0};
+      }
+      if (row.id >= kInstrumentsMax) {
+        fail(Cause::Hub, "the hub holds " + std::to_string(kInstrumentsMax) + " instruments already, no room for " +
+                             std::string(row.symbol));
+      }
+      record.instrument = row.id;
+      return kUnset;
+    });
+    return row.id;
+  }
+  u8 define_source(const std::string& name) {
+    SourceRow row{};
+    std::strncpy(row.name, name.c_str(), kSymbolBytes - 1);
+    RecordInput input;
+    input.kind = Kind::Source;
+    input.payload = &row;
+    input.payload_bytes = sizeof row;
+    publish_record(input, [&](RecordInput& record) {
+      const Views& views = at_.writable();
+      const u64 count = peek(views.hot().sources);
+      for (u64 i = 0; i < count; ++i) {
+        row.id = u8(i);
+        if (same_name(views.source(u32(i)).name, row.name)) return u64{0};
+      }
+      if (count >= kSourcesMax) {
+        fail(Cause::Hub, "the hub holds " + std::to_string(kSourcesMax) + " sources already, no room for " + name);
+      }
+      row.id = u8(count);
+      record.source = row.id;
+      return kUnset;
+    });
+    return row.id;
+  }
+  u16 define_channel(u16 instrument, u8 source) {
+    RecordInput input;
+    input.kind = Kind::Channel;
+    input.instrument = instrument;
+    input.source = source;
+    u16 id = 0;
+    publish_record(input, [&](RecordInput& record) {
+      const Views& views = at_.writable();
+      const u16 known = peek(views.channel_slot(instrument, source));
+      if (known != 0) {
+        id = u16(known - 1);
+        return u64{0};
+      }
+      const u64 count = peek(views.hot().channels);
+      if (count >= kChannelsMax) {
+        fail(Cause::Hub, "the hub holds " + std::to_string(kChannelsMax) + " pairs of instrument and source already");
+      }
+      id = u16(count);
+      record.fixed1 = id;
+      return kUnset;
+    });
+    return id;
+  }
+
+  // ------------------------------------------------------------ waiting
+
+  // Until the log has grown past `seen`, or the time is up. Rechecks every 50 ms whatever happens.
+  bool wait(u64 seen, i64 timeout_ns, u32 spins = 0) {
+    Hot& hot = this->hot();
+    for (u32 i = 0; i < spins; ++i) {
+      if (peek_acquire(hot.head) != seen) return true;
+      cpu_pause();
+    }
+    const i64 deadline = timeout_ns < 0 ? INT64_MAX : boot_ns() + timeout_ns;
+    while (peek_acquire(hot.head) == seen) {
+      const i64 left = deadline - boot_ns();
+      if (left <= 0 || at_.lost() != Lost::No) return false;
+      const u32 word = peek_acquire(hot.wake);
+      put(at_.slots().header().waiters, 1u);
+      fence_full();  // pairs with the exchange in unlock(): one of the two sees the other's store
+      if (peek_acquire(hot.head) != seen) return true;
+      futex_wait(hot.wake, word, std::min<i64>(left, 50'000'000));
+    }
+    return true;
+  }
+
+  RingReader& rings() { return rings_; }
+  void repair_if_needed() {
+    if (at_.options().read_only) return;
+    at_.writable();
+    Guard guard(*this);
+  }
+
+  // One round of the upkeep that keeps system calls off the publish path. Public for processes without a helper thread.
+  void upkeep(bool everything);
+
+ private:
+  static bool same_name(const char* a, const char* b) { return std::strncmp(a, b, kSymbolBytes) == 0; }
+
+  struct Need {
+    bool segment = false;
+    u64 segment_number = 0;
+    u64 chunks = 0;
+    explicit operator bool() const { return segment || chunks != 0; }
+  };
+
+  // The writer lock. Nothing between its constructor and destructor allocates, faults or calls the system.
+  class Guard {
+   public:
+    explicit Guard(Hub& hub) : hub_(hub) { hub.lock(); }
+    ~Guard() {
+      hub_.unlock();
+      if (published_) hub_.wake();
+    }
+    void publish() { published_ = true; }
+
+   private:
+    Hub& hub_;
+    bool published_ = false;
+  };
+
+  void lock() {
+    if (!at_.of_this_process()) [[unlikely]] {  // a child that died with its parent's lock would look alive for ever
+      fail(Cause::Closed, "this hub was opened before a fork, expected one of this process: " + at_.directory() +
+                              "; open it again in the child");
+    }
+    at_.writable();
+    u64 free = 0;
+    if (!__atomic_compare_exchange_n(&writer_hot().lock, &free, at_.me().word(), false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+      lock_slowly();
+    }
+    crash_point();
+  }
+  void unlock() {
+    const u64 word = __atomic_exchange_n(&writer_hot().lock, 0, __ATOMIC_SEQ_CST);
+    crash_point();
+    if (word & kContended) [[unlikely]] futex_wake(lock_futex(), 1);
+  }
+  Hot& writer_hot() { return at_.writable().hot(); }
+  // The kernel compares 32 bits: the half with the owner's slot and the contended bit.
+  const u32& lock_futex() {
+    using Half [[gnu::may_alias]] = u32;
+    return *reinterpret_cast<const Half*>(&writer_hot().lock);
+  }
+  void lock_slowly();
+  void repair();
+
+  void bump() {
+    u32& wake = writer_hot().wake;
+    put_release(wake, peek(wake) + 1);
+  }
+  void wake() {
+    u32& waiters = at_.slots().header().waiters;
+    if (peek(waiters) != 0) [[unlikely]] {
+      put(waiters, 0u);
+      futex_wake(hot().wake, INT_MAX);
+    }
+  }
+
+  bool arena_room(u64 records) {
+    const Hot& hot = writer_hot();
+    return peek(hot.arena_next) + Applier::kChunksPerRecord * records <= at_.arena_touched();
+  }
+  // A pushed candle may be inserted in the middle of every ring.
+  static u64 ring_work(Kind kind) { return kind == Kind::Candle || kind == Kind::Gap ? 4 : 1; }
+
+  // Make *head the line of a record of `lines` lines: in this segment, or, after padding, in the next. Null when
+  // something has to be provided first, outside the lock. `done` records of this chunk are written already, the next
+  // needs ring chunks like `more` of them.
+  const unsigned char* place(u32 lines, u64* head, Need* need, u64 done, u64 more = 1) {
+    const Geometry& geometry = log().geometry();
+    if (!arena_room(done + more)) {
+      need->chunks = Applier::kChunksPerRecord * std::max<u64>(done + more, kBatchRecords);
+      return nullptr;
+    }
+    u64 line = *head;
+    u64 segment = geometry.segment_of(line);
+    const bool rolls = geometry.offset_of(line) == 0 || geometry.end_line(segment) - line < lines;
+    const u64 target = rolls ? (geometry.offset_of(line) == 0 ? segment : segment + 1) : segment;
+    if (geometry.end_line(target) > peek_acquire(writer_hot().ready_line) || !log().writable(geometry.first_line(target)) ||
+        (target != segment && !log().writable(line))) {
+      need->segment = true;
+      need->segment_number = log().writable(line) || geometry.offset_of(line) == 0 || target == segment ? target : segment;
+      return nullptr;
+    }
+    if (rolls) {
+      if (geometry.offset_of(line) != 0) pad(line, geometry.end_line(segment));
+      auto* header = reinterpret_cast<SegmentHeader*>(log().writable(target << geometry.shift));
+      put(header->records_before, at_.applier().hub().records + done);
+      line = geometry.first_line(target);
+    }
+    *head = line;
+    return log().writable(line);
+  }
+  bool place_group(u64* head, Need* need) {
+    return place(1 + kTimeframeCount * 3, head, need, 0, 2) != nullptr;
+  }
+
+  void pad(u64 line, u64 end) {
+    while (line < end) {
+      const u32 lines = u32(std::min<u64>(end - line, kRecordLinesMax));
+      unsigned char* bytes = log().writable(line);
+      RecordHead head{};
+      head.word = make_word(line, Kind::Pad, lines);
+      head.instrument = kNone16;
+      // The rest of the pad's lines are zeros: the segment was created that way and repair leaves it so.
+      u32 crc = crc_update(0xFFFFFFFFu, &head, kCrcOffset);
+      static constexpr unsigned char kZeros[kLineBytes] = {};
+      for (u32 i = 1; i < lines; ++i) crc = crc_update(crc, kZeros, kLineBytes);
+      head.crc32c = ~crc;
+      const u64 word = head.word;
+      head.word = 0;
+      write_words(*reinterpret_cast<RecordHead*>(bytes), head);
+      commit(bytes, word);
+      line += lines;
+    }
+  }
+
+  static void commit(unsigned char* bytes, u64 word) { put_release(*reinterpret_cast<Word*>(bytes), word); }
+
+  TickLine write_tick(const TickInput& input, u64 seq, i64 now, bool committed = true) {
+    TickLine line;
+    line.word = make_word(seq, Kind::Tick, 1);
+    line.ts_event = input.ts_event;
+    line.ts_recv = input.ts_recv == 0 ? now : input.ts_recv;
+    line.ts_publish = now;
+    line.bid = input.bid;
+    line.ask = input.ask;
+    line.bid_size = input.bid_size;
+    line.ask_size = input.ask_size;
+    line.instrument = input.instrument;
+    line.source = input.source;
+    line.flags = input.flags;
+    line.crc32c = record_crc(&line, sizeof line);
+    auto* to = reinterpret_cast<Word*>(log().writable(seq));
+    u64 words[8];
+    std::memcpy(words, &line, sizeof line);
+    for (u32 i = 1; i < 8; ++i) put(to[i], words[i]);
+    if (committed) put_release(to[0], words[0]);
+    return line;
+  }
+
+  void late_tick(const TickInput& input, i64 now, u64* head, u64* records) {
+    unsigned char* bytes = log().writable(*head);
+    const TickLine line = write_tick(input, *head, now, false);
+    ++*head;
+    at_.applier().late_tick(input.channel, line);
+    write_revisions(head, records, now, input.source);
+    commit(bytes, line.word);
+  }
+
+  // The candles that a record revised or superseded, announced behind it and committed before it.
+  void write_revisions(u64* head, u64* records, i64 now, u8 source) {
+    for (const Revision& revision : at_.applier().revisions()) {
+      RecordInput announced;
+      announced.kind = Kind::Candle;
+      announced.ts_event = revision.body.timestamp;
+      announced.instrument = revision.body.instrument;
+      announced.source = source;
+      announced.payload = &revision.body;
+      announced.payload_bytes = sizeof(CandleBody);
+      unsigned char* bytes = log().writable(*head);
+      const u64 word = write_record(announced, *head, 3, now);
+      commit(bytes, word);
+      *head += 3;
+      ++*records;
+      at_.applier().count_announced();
+    }
+  }
+
+  // Everything but the commit word, which is returned.
+  u64 write_record(const RecordInput& input, u64 seq, u32 lines, i64 now) {
+    RecordHead head{};
+    head.word = make_word(seq, input.kind, lines);
+    head.ts_event = input.ts_event;
+    head.ts_recv = input.ts_recv == 0 ? now : input.ts_recv;
+    head.ts_publish = now;
+    head.fixed[0] = input.payload_bytes;
+    head.fixed[1] = input.fixed1;
+    head.fixed[2] = input.fixed2;
+    head.instrument = input.instrument;
+    head.source = input.source;
+    head.flags = input.flags;
+    unsigned char* to = log().writable(seq);
+    u32 crc = crc_update(0xFFFFFFFFu, &head, kCrcOffset);
+    const auto* from = static_cast<const unsigned char*>(input.payload);
+    for (u32 i = 1; i < lines; ++i) {
+      u64 words[8] = {};
+      const u32 offset = (i - 1) * kLineBytes;
+      std::memcpy(words, from + offset, std::min<u32>(kLineBytes, input.payload_bytes - offset));
+      for (u32 k = 0; k < 8; ++k) put(reinterpret_cast<Word*>(to + i * kLineBytes)[k], words[k]);
+      crc = crc_update(crc, words, sizeof words);
+    }
+    head.crc32c = ~crc;
+    u64 words[8];
+    std::memcpy(words, &head, sizeof head);
+    for (u32 k = 1; k < 8; ++k) put(reinterpret_cast<Word*>(to)[k], words[k]);
+    return words[0];
+  }
+
+  void provide(const Need& need) {
+    if (need.segment) at_.prepare_segment(need.segment_number);
+    if (need.chunks) at_.grow_arena(need.chunks);
+  }
+
+  void help();
+  void drop_old_segments();
+
+  Attachment at_;
+  RingReader rings_;
+  std::thread helper_;
+  std::atomic<bool> stop_{false};
+  u64 synced_seen_ = 0;
+  i64 next_sync_ = 0, next_look_ = 0, next_checkpoint_ = 0, next_retention_ = 0;
+  bool maintainer_ = false;
+};
+
+}  // namespace tapehub
+
+#include "upkeep.hpp"

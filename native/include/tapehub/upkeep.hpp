@@ -1,0 +1,193 @@
+// What happens off the publish path: waiting for the lock, repairing after a dead writer, preparing segments, syncing,
+// checkpoints, retention.
+#pragma once
+
+#include "hub.hpp"
+
+namespace tapehub {
+
+inline void Hub::lock_slowly() {
+  u64& word = writer_hot().lock;
+  const u64 mine = at_.me().word();
+  const i64 started = boot_ns();
+  i64 nap = 200'000;
+  u64 watched = 0;
+  i64 watched_since = started;
+  for (u32 spin = 0;; ++spin) {
+    u64 seen = peek(word);
+    if (seen == 0) {
+      // The next one in line may be asleep: whoever came through here wakes it again.
+      if (__atomic_compare_exchange_n(&word, &seen, mine | kContended, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) return;
+      continue;
+    }
+    if (spin < 300) {
+      cpu_pause();
+      continue;
+    }
+    const u64 holder = seen & ~kContended;
+    const i64 now = boot_ns();
+    if (holder != watched) {
+      watched = holder;
+      watched_since = now;
+    }
+    if (at_.lost() != Lost::No) fail(Cause::Hub, "the hub was replaced or deleted while waiting to write: " + at_.directory());
+    if (!at_.owner_alive(Owner::of(holder))) {
+      if (__atomic_compare_exchange_n(&word, &seen, mine | kContended, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+        try {
+          repair();
+        } catch (...) {  // a full disk, say: the lock is the dead owner's again, and whoever comes next repairs
+          put_release(word, holder | kContended);
+          throw;
+        }
+        return;
+      }
+      continue;
+    }
+    if (now - started > at_.options().lock_timeout_ns) {
+      fail(Cause::Stalled, at_.describe(Owner::of(holder)) + " holds the writer lock and has not moved for " +
+                               std::to_string((now - watched_since) / 1'000'000) + " ms, expected microseconds: " +
+                               at_.directory() + "; it is stopped (resume it) or starved; nothing was published");
+    }
+    if (!(seen & kContended)) {
+      if (!__atomic_compare_exchange_n(&word, &seen, seen | kContended, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) continue;
+      seen |= kContended;
+    }
+    futex_wait(lock_futex(), u32(seen), nap);
+    nap = std::min<i64>(nap * 2, 5'000'000);
+  }
+}
+
+// The lock is ours and its last owner died: finish what reached the log, wipe what did not.
+inline void Hub::repair() {
+  Hot& hot = writer_hot();
+  HubBlock block;
+  read_words(block, hot.block[peek(hot.flip) & 1]);
+  Recovery recovery{at_, block.head};
+  recovery.replay();
+  const Geometry& geometry = log().geometry();
+  const u64 segment = geometry.segment_of(recovery.line);
+  if (log().exists(segment)) {
+    if (!log().writable(recovery.line)) log().make_writable(segment, false);
+    recovery.clean_beyond(2 * kRecordLinesMax + kTimeframeCount * 3);
+  }
+  put_release(hot.head, recovery.line);
+  __atomic_fetch_add(&hot.repairs, 1, __ATOMIC_RELAXED);
+  bump();
+}
+
+inline void Hub::help() {
+  while (!stop_) {
+    try {
+      upkeep(true);
+    } catch (const std::exception&) {
+      // A full disk: publishing reports it with its place and remedy when it needs the space; here only try again.
+      sleep_ns(50'000'000);
+    }
+    for (u32 i = 0; i < 4 && !stop_; ++i) sleep_ns(2'500'000);
+  }
+  if (maintainer_) at_.locks().unlock(kByteMaintainer);
+}
+
+inline void Hub::upkeep(bool everything) {
+  const i64 now = boot_ns();
+  if (now >= next_look_) {
+    next_look_ = now + 100'000'000;
+    at_.look_around();
+  }
+  if (at_.lost() != Lost::No || at_.options().read_only) return;
+  const Geometry& geometry = log().geometry();
+  Hot& hot = this->hot();
+  const u64 head = peek_acquire(hot.head);
+  const u64 segment = geometry.segment_of(head);
+  if (log().exists(segment)) log().map_ahead(segment);
+
+  if (!maintainer_) maintainer_ = at_.locks().try_lock(kByteMaintainer);
+  if (at_.is_writer()) {
+    for (u64 ahead = 0; ahead <= at_.options().segments_ahead; ++ahead) {
+      if (ahead == 0 || maintainer_ || log().exists(segment + ahead)) at_.prepare_segment(segment + ahead);
+      log().map_ahead(segment + ahead);
+    }
+    at_.grow_arena(Applier::kChunksPerRecord * kBatchRecords + 64);
+    const u64 syncs = peek(hot.sync_count);
+    if (syncs != synced_seen_) {
+      synced_seen_ = syncs;
+      log().repopulate(head, 1 << 20);
+    }
+  }
+  if (!maintainer_ || !everything) return;
+
+  if (SyncMode(at_.control().sync_mode) == SyncMode::Interval && now >= next_sync_) {
+    next_sync_ = now + at_.control().sync_interval_ns;
+    if (peek(hot.synced_line) < head) {
+      at_.flush();
+      synced_seen_ = peek(hot.sync_count);
+      if (at_.is_writer()) log().repopulate(peek_acquire(hot.head), 1 << 20);
+    }
+  }
+  const u64 since = head - std::min(head, peek(hot.checkpoint_line));
+  if (since > 1'000'000 && now >= next_checkpoint_) {
+    next_checkpoint_ = now + 2 * kSecond;
+    at_.checkpoint();
+  }
+  if (now >= next_retention_) {
+    next_retention_ = now + 5 * kSecond;
+    drop_old_segments();
+  }
+}
+
+// Unlink whole segments, oldest first, that are checkpointed, over the bounds, and released by every durable cursor
+// that is not too far behind itself. Readers that have one mapped keep it until they let go.
+inline void Hub::drop_old_segments() {
+  const Geometry& geometry = log().geometry();
+  Hot& hot = at_.writable().hot();
+  const std::vector<u64> segments = log().segments();
+  const u64 checkpointed = peek(hot.checkpoint_line), newest = geometry.segment_of(peek(hot.head));
+  const u64 keep_bytes = at_.options().retention_bytes;
+  u64 released = UINT64_MAX;
+  std::error_code ec;
+  for (auto& entry : std::filesystem::directory_iterator(at_.directory() + "/cursors", ec)) {
+    const std::string text = read_small_file(entry.path().string());
+    if (!text.empty()) released = std::min<u64>(released, std::strtoull(text.c_str(), nullptr, 10));
+  }
+  u64 total = segments.size() * geometry.segment_bytes();
+  for (u64 segment : segments) {
+    const u64 end = geometry.end_line(segment);
+    if (segment + 1 >= newest || end > checkpointed) break;
+    const std::string path = log().path_of(segment);
+    struct stat st;
+    if (::stat(path.c_str(), &st) != 0) break;
+    const i64 age = wall_ns() - (i64(st.st_mtim.tv_sec) * kSecond + st.st_mtim.tv_nsec);
+    const bool over = total > keep_bytes || age > at_.options().retention_ns;
+    const bool far_over = total > 2 * keep_bytes;  // a cursor that was given up may not fill the disk
+    if (!over || (end > released && !far_over)) break;
+    put_release(hot.oldest_line, geometry.first_line(segment + 1));
+    if (::unlink(path.c_str()) != 0) break;
+    total -= geometry.segment_bytes();
+  }
+}
+
+// The last process that leaves writes a checkpoint and takes the memory files along.
+inline void Attachment::detach() noexcept {
+  if (!of_this_process() || !locks_) return;  // a forked child has nothing to give back
+  try {
+    if (slot_held_ && locks_->lock(kByteOpen, 5 * kSecond)) {
+      const bool last = lost() == Lost::No && others_alive() == 0;
+      if (last && !options_.read_only) {
+        try {
+          flush();
+          if (peek(hot().checkpoint_line) != peek(hot().head)) checkpoint();
+        } catch (const std::exception&) {
+          // A full disk costs the next opening a longer replay, nothing else.
+        }
+        std::error_code ec;
+        std::filesystem::remove_all(memory_dir(), ec);
+      }
+      release_slot();
+      locks_->unlock(kByteOpen);
+    }
+  } catch (const std::exception&) {
+    release_slot();
+  }
+}
+
+}  // namespace tapehub

@@ -1,0 +1,385 @@
+#include "py_hub.hpp"
+
+#include <cmath>
+
+namespace tapehub::py {
+
+void raise(const Error& error) {
+  const char* name = "HubError";
+  switch (error.cause) {
+    case Cause::Hub: break;
+    case Cause::Format: name = "HubFormatError"; break;
+    case Cause::NotRunning: name = "HubNotRunning"; break;
+    case Cause::Closed: name = "HubClosed"; break;
+    case Cause::Stalled: name = "HubStalled"; break;
+    case Cause::Invalid: name = "InvalidRecord"; break;
+  }
+  PyObject* errors = PyImport_ImportModule("tapehub.errors");
+  PyObject* type = errors ? PyObject_GetAttrString(errors, name) : nullptr;
+  if (type) PyErr_SetString(type, error.what());
+  Py_XDECREF(type);
+  Py_XDECREF(errors);
+}
+void raise_invalid(const std::string& message) { raise(Error(Cause::Invalid, message)); }
+
+// ---------------------------------------------------------------- life
+
+PyHub::~PyHub() {
+  close();
+  forget();
+  Py_XDECREF(normalise);
+  Py_XDECREF(define);
+}
+
+void PyHub::close() {
+  if (closed_) return;
+  closed_ = true;
+  Hub* hub = hub_.release();
+  const bool ours = hub && hub->at().of_this_process();
+  Py_BEGIN_ALLOW_THREADS
+  if (ours) delete hub;  // in a forked child it is the parent's: left alone
+  for (Hub* old : retired_) {
+    if (old->at().of_this_process()) delete old;
+  }
+  Py_END_ALLOW_THREADS
+  retired_.clear();
+  Py_CLEAR(normalise);  // they refer back to this object
+  Py_CLEAR(define);
+}
+
+Hub& PyHub::reattach() {
+  if (closed_) fail(Cause::Closed, "this hub handle was closed: " + directory_ + "; open or connect again");
+  if (hub_) {
+    const bool forked = !hub_->at().of_this_process();
+    if (!forked && hub_->at().lost() == Lost::Deleted) {
+      // It may have been moved away for good, or be made again in a moment: each call looks anew.
+      FileId id;
+      if (!file_id(directory_ + "/control", &id)) {
+        fail(Cause::NotRunning, "the hub directory was deleted while this process was attached: " + directory_ +
+                                    "; start a hub there again, this handle will find it");
+      }
+    }
+    retired_.push_back(hub_.release());
+  }
+  forget();
+  Options options = options_;
+  options.create = false;
+  hub_ = std::make_unique<Hub>(directory_, options);
+  ++incarnation_;
+  return *hub_;
+}
+
+// ---------------------------------------------------------------- names
+
+void PyHub::forget() {
+  for (Known* cache : {readable_, writable_}) {
+    for (u32 i = 0; i < kCached; ++i) {
+      Py_CLEAR(cache[i].key);
+      Py_CLEAR(cache[i].source_key);
+      Py_CLEAR(cache[i].symbol);
+    }
+  }
+  for (PyObject*& name : sources_) Py_CLEAR(name);
+  definitions_seen_ = 0;
+}
+
+void PyHub::fill(Known& known, Hub& hub, PyObject* key, PyObject* source_key, u16 channel) {
+  Channel& shared = hub.views().channel(channel);
+  const u16 instrument = peek(shared.instrument);
+  InstrumentRow row;
+  read_words(row, hub.views().instrument(instrument));
+  PyObject* symbol = PyUnicode_FromString(row.symbol);
+  if (symbol) PyUnicode_InternInPlace(&symbol);
+  Py_XSETREF(known.key, Py_NewRef(key));
+  Py_XSETREF(known.source_key, Py_XNewRef(source_key));
+  Py_XSETREF(known.symbol, symbol);
+  known.pip_size = row.pip_size;
+  known.shared = &shared;
+  known.instrument = instrument;
+  known.channel = channel;
+  known.source = peek(shared.source);
+}
+
+namespace {
+
+int instrument_by_name(Hub& hub, const char* name) {
+  const u64 count = peek_acquire(hub.hot().instruments);
+  for (u64 i = 0; i < count; ++i) {
+    if (std::strncmp(hub.views().instrument(u32(i)).symbol, name, kSymbolBytes) == 0) return int(i);
+  }
+  return -1;
+}
+
+u32 bucket(const void* pointer) { return u32(reinterpret_cast<std::uintptr_t>(pointer) >> 4 ^ reinterpret_cast<std::uintptr_t>(pointer) >> 12) % 256; }
+
+}  // namespace
+
+const PyHub::Known* PyHub::find(Hub& hub, PyObject* symbol) {
+  check_definitions(hub);
+  Known& known = readable_[bucket(symbol)];
+  if (known.key == symbol) [[likely]] return &known;
+  if (!PyUnicode_Check(symbol)) {
+    PyErr_Format(PyExc_TypeError, "symbol is %R (%s), expected a str such as 'EUR_USD'", symbol, Py_TYPE(symbol)->tp_name);
+    return nullptr;
+  }
+  const char* name = PyUnicode_AsUTF8(symbol);
+  if (!name) return nullptr;
+  int instrument = instrument_by_name(hub, name);
+  if (instrument < 0 && normalise) {
+    PyObject* canonical = PyObject_CallOneArg(normalise, symbol);
+    if (!canonical) return nullptr;
+    const char* text = PyUnicode_Check(canonical) ? PyUnicode_AsUTF8(canonical) : nullptr;
+    if (text) instrument = instrument_by_name(hub, text);
+    Py_DECREF(canonical);
+    if (PyErr_Occurred()) return nullptr;
+  }
+  if (instrument < 0) return nullptr;
+  const u16 channel = peek(hub.views().instrument(u32(instrument)).primary_channel);
+  if (channel == kNone16) return nullptr;
+  fill(known, hub, symbol, nullptr, channel);
+  return &known;
+}
+
+const PyHub::Known* PyHub::find_for_writing(Hub& hub, PyObject* symbol, PyObject* source) {
+  check_definitions(hub);
+  Known& known = writable_[bucket(symbol)];
+  if (known.key == symbol && known.source_key == source) [[likely]] return &known;
+  PyObject* channel = PyObject_CallFunctionObjArgs(define, symbol, source ? source : Py_None, nullptr);
+  if (!channel) return nullptr;
+  const long id = PyLong_AsLong(channel);
+  Py_DECREF(channel);
+  if (id < 0 && PyErr_Occurred()) return nullptr;
+  check_definitions(hub);
+  fill(known, hub, symbol, source, u16(id));
+  return &known;
+}
+
+PyObject* PyHub::source_name(Hub& hub, u8 source) {
+  if (source >= kSourcesMax) return nullptr;
+  if (!sources_[source]) [[unlikely]] {
+    PyObject* name = PyUnicode_FromString(hub.views().source(source).name);
+    if (name) PyUnicode_InternInPlace(&name);
+    sources_[source] = name;
+  }
+  return sources_[source];
+}
+
+// ---------------------------------------------------------------- checks
+
+i64 latest_allowed(Hub& hub) {
+  const HubState state = read_hub(hub.hot());
+  if (ClockMode(state.rare.clock.mode) == ClockMode::Event) return INT64_MAX;
+  return Hub::now_under(state.rare.clock, state.block.ts_event_max) + kMinute;
+}
+
+std::string tick_fault(i64 ts_event, double bid, double ask, float bid_size, float ask_size, i64 latest_allowed) {
+  auto number = [](double value) {
+    char text[40];
+    std::snprintf(text, sizeof text, "%.10g", value);
+    return std::string(text);
+  };
+  if (!std::isfinite(bid)) return "bid is " + number(bid) + ", expected a finite price";
+  if (!std::isfinite(ask)) return "ask is " + number(ask) + ", expected a finite price";
+  if (bid <= 0) return "bid is " + number(bid) + ", expected a price above 0";
+  if (ask <= 0) return "ask is " + number(ask) + ", expected a price above 0";
+  if (ask < bid) return "quote is crossed: bid " + number(bid) + " is above ask " + number(ask) + ", expected bid <= ask";
+  if (!std::isfinite(bid_size) || bid_size < 0) return "bid_size is " + number(bid_size) + ", expected 0 (not known) or more";
+  if (!std::isfinite(ask_size) || ask_size < 0) return "ask_size is " + number(ask_size) + ", expected 0 (not known) or more";
+  char when[32];
+  if (ts_event < kTimeMin) {
+    ns_to_iso(ts_event, when);
+    return std::string("timestamp is ") + when + ", expected 1990 or later, in UTC (integers are nanoseconds)";
+  }
+  if (ts_event > latest_allowed) {
+    ns_to_iso(ts_event, when);
+    char now[32];
+    ns_to_iso(latest_allowed - kMinute, now);
+    return std::string("timestamp is ") + when + ", over a minute ahead of the hub clock, which reads " + now +
+           "; check the sender's clock and time zone";
+  }
+  return {};
+}
+
+// ---------------------------------------------------------------- hot methods
+
+namespace {
+
+struct WithoutGil {
+  PyThreadState* state = PyEval_SaveThread();
+  ~WithoutGil() { PyEval_RestoreThread(state); }
+};
+
+// Another thread or process is in the lock right now: wait for it without the interpreter.
+bool lock_is_free(Hub& hub) { return peek(hub.hot().lock) == 0; }
+
+PyObject* get_latest_tick(PyObject* self, PyObject* symbol) {
+  PyHub& python = *py_hub(self);
+  try {
+    Hub& hub = python.live();
+    Slot& slot = hub.slot();
+    put(slot.get_tick_calls, slot.get_tick_calls + 1);
+    const PyHub::Known* known = python.find(hub, symbol);
+    if (!known) return PyErr_Occurred() ? nullptr : Py_NewRef(Py_None);
+    const Channel& channel = *known->shared;
+    TickLine line;
+    for (u32 attempt = 0;; ++attempt) {
+      const u64 seen = peek_acquire(channel.flip);
+      read_words(line, channel.block[seen & 1].latest);
+      fence_acquire();
+      if (peek(channel.flip) == seen) break;
+      if (attempt > kReadAttempts) fail_lapped("a tick");
+      cpu_pause();
+    }
+    if (line.word == 0) Py_RETURN_NONE;
+    return tick_new(line, known->symbol, python.source_name(hub, line.source), known->pip_size);
+  } catch (const Error& error) {
+    raise(error);
+    return nullptr;
+  }
+}
+
+bool contradicts(const PyTick& tick, double pip_size) {
+  const double unit = pip_size > 0 ? pip_size : 1e-9 * tick.bid;
+  if (tick.given_mid != 0 && !std::isnan(tick.given_mid) &&
+      std::fabs(tick.given_mid - (tick.bid + tick.ask) / 2) > 0.051 * unit) return true;
+  const double spread = (tick.ask - tick.bid) / (pip_size > 0 ? pip_size : 1.0);
+  return tick.given_spread != 0 && !std::isnan(tick.given_spread) &&
+         std::fabs(tick.given_spread - spread) > (pip_size > 0 ? 0.051 : 1e-9 * tick.bid);
+}
+
+PyObject* update_tick(PyObject* self, PyObject* object) {
+  PyHub& python = *py_hub(self);
+  PyTick* tick;
+  if (tick_check(object)) [[likely]] {
+    tick = reinterpret_cast<PyTick*>(Py_NewRef(object));
+  } else if (!tick_from_object(object, &tick)) {
+    return nullptr;
+  }
+  PyObject* result = nullptr;
+  try {
+    Hub& hub = python.live();
+    if (const PyHub::Known* known = python.find_for_writing(hub, tick->symbol, tick->source)) {
+      TickInput input;
+      input.ts_event = tick->ts_event == kNoTime ? hub.now() : tick->ts_event;
+      input.ts_recv = tick->ts_recv;
+      input.bid = tick->bid;
+      input.ask = tick->ask;
+      input.bid_size = tick->bid_size;
+      input.ask_size = tick->ask_size;
+      input.channel = known->channel;
+      input.instrument = known->instrument;
+      input.source = known->source;
+      input.flags = kTickUnverified;
+      if (contradicts(*tick, known->pip_size)) input.flags |= kTickCorrected;
+      const bool plain = input.bid > 0 && input.ask >= input.bid && input.ask < HUGE_VAL && input.bid_size >= 0 &&
+                         input.ask_size >= 0 && input.bid_size < HUGE_VALF && input.ask_size < HUGE_VALF &&
+                         input.ts_event >= kTimeMin;
+      const auto fault = [&] {
+        return tick_fault(input.ts_event, input.bid, input.ask, input.bid_size, input.ask_size, latest_allowed(hub));
+      };
+      u64 seq = kUnset;
+      if (plain) [[likely]] {
+        const bool always = SyncMode(hub.at().control().sync_mode) == SyncMode::Always;
+        if (lock_is_free(hub) && !always) [[likely]] {
+          seq = hub.publish_tick(input);
+        } else {
+          const WithoutGil guard;
+          seq = hub.publish_tick(input);
+          if (always) hub.at().flush();
+        }
+      }
+      if (seq == kUnset) [[unlikely]] {
+        put(hub.slot().refused, hub.slot().refused + 1);
+        raise_invalid("tick of " + std::string(PyUnicode_AsUTF8(known->symbol)) + ": " + fault());
+      } else {
+        result = PyLong_FromUnsignedLongLong(seq);
+      }
+    }
+  } catch (const Error& error) {
+    raise(error);
+  }
+  Py_DECREF(reinterpret_cast<PyObject*>(tick));
+  return result;
+}
+
+PyObject* get_latest_candles(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject* names) {
+  static const char* const kNames[] = {"symbol", "limit", "timeframe"};
+  PyObject* given[3] = {};
+  for (Py_ssize_t i = 0; i < nargs && i < 3; ++i) given[i] = args[i];
+  const Py_ssize_t named = names ? PyTuple_GET_SIZE(names) : 0;
+  if (nargs > 3) return PyErr_Format(PyExc_TypeError, "get_latest_candles takes symbol, limit and timeframe, got %zd arguments", nargs);
+  for (Py_ssize_t i = 0; i < named; ++i) {
+    int which = 0;
+    while (which < 3 && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, i), kNames[which]) != 0) ++which;
+    if (which == 3 || given[which]) {
+      return PyErr_Format(PyExc_TypeError, "get_latest_candles got %s argument %R", which == 3 ? "an unexpected" : "a second",
+                          PyTuple_GET_ITEM(names, i));
+    }
+    given[which] = args[nargs + i];
+  }
+  if (!given[0]) return PyErr_Format(PyExc_TypeError, "get_latest_candles needs a symbol");
+  PyHub& python = *py_hub(self);
+  RingQuery query{};
+  query.frame = kMinuteFrame;
+  query.limit = 100;
+  if (given[1]) {
+    const long long limit = PyLong_AsLongLong(given[1]);
+    if (limit == -1 && PyErr_Occurred()) return nullptr;
+    if (limit < 0) {
+      raise_invalid("limit is " + std::to_string(limit) + ", expected 0 or more");
+      return nullptr;
+    }
+    query.limit = u64(limit);
+  }
+  if (given[2]) {
+    u8 frame;
+    if (!timeframe_from_object(given[2], &frame)) return nullptr;
+    query.frame = frame;
+  }
+  try {
+    Hub& hub = python.live();
+    Slot& slot = hub.slot();
+    put(slot.get_candles_calls, slot.get_candles_calls + 1);
+    const PyHub::Known* known = python.find(hub, given[0]);
+    if (!known) return PyErr_Occurred() ? nullptr : PyList_New(0);
+    query.limit = std::min<u64>(query.limit, kTimeframes[query.frame].capacity + 1);
+    if (python.scratch.size() < query.limit) python.scratch.resize(query.limit);
+    const u64 count = hub.rings().read(*known->shared, query, python.scratch.data());
+    PyObject* list = PyList_New(Py_ssize_t(count));
+    if (!list) return nullptr;
+    for (u64 i = 0; i < count; ++i) {
+      PyObject* source = python.source_name(hub, python.scratch[i].source);
+      PyObject* candle = candle_new(python.scratch[i], known->symbol, source);
+      if (!candle) {
+        Py_DECREF(list);
+        return nullptr;
+      }
+      PyList_SET_ITEM(list, Py_ssize_t(i), candle);
+    }
+    return list;
+  } catch (const Error& error) {
+    raise(error);
+    return nullptr;
+  }
+}
+
+}  // namespace
+
+PyMethodDef hot_methods[] = {
+    {"get_latest_tick", get_latest_tick, METH_O,
+     PyDoc_STR("get_latest_tick($self, symbol, /)\n--\n\nReturn the tick with the greatest ts_event, or None.\n\n"
+               "Reads the primary source's view: no lock, no system call, whatever its writers do.")},
+    {"update_tick", update_tick, METH_O,
+     PyDoc_STR("update_tick($self, tick, /)\n--\n\nPublish one tick and return its sequence number.\n\n"
+               "Any number of processes and threads may call it. The tick is never de-duplicated.\n\n"
+               "Raises:\n    InvalidRecord: a price, size, symbol or timestamp that no hub may hold.\n"
+               "    HubStalled: another writer is alive but stopped inside its publish.\n"
+               "    HubError: the disk is full; nothing was written.")},
+    {"get_latest_candles", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(get_latest_candles)),
+     METH_FASTCALL | METH_KEYWORDS,
+     PyDoc_STR("get_latest_candles($self, symbol, limit=100, timeframe='1m')\n--\n\n"
+               "Return the newest final candles as a list, oldest first.")},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+}  // namespace tapehub::py

@@ -1,0 +1,89 @@
+// A hub as a Python object: names to channels, errors to exceptions, and re-attaching when the hub was replaced.
+//
+// The calls that must cost tens of nanoseconds are plain CPython methods (hot_methods), the rest is bound with nanobind.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "market_types.hpp"
+#include "tapehub/history.hpp"
+
+namespace tapehub::py {
+
+// Raise what the native core threw as the class of tapehub.errors that fits its cause.
+void raise(const Error& error);
+void raise_invalid(const std::string& message);
+
+class PyHub {
+ public:
+  PyHub(std::string directory, const Options& options)
+      : directory_(std::move(directory)), options_(options), hub_(std::make_unique<Hub>(directory_, options_)) {}
+  ~PyHub();
+  PyHub(const PyHub&) = delete;
+
+  // The present incarnation. Throws tapehub::Error when it is closed or gone; re-attaches when it was replaced, or when
+  // this is a forked child.
+  Hub& live() {
+    Hub* hub = hub_.get();
+    if (hub && hub->at().lost() == Lost::No && hub->at().of_this_process()) [[likely]] return *hub;
+    return reattach();
+  }
+  void close();
+  bool closed() const { return closed_; }
+  u64 incarnation() const { return incarnation_; }
+  const std::string& directory() const { return directory_; }
+  const Options& options() const { return options_; }
+
+  struct Known {
+    PyObject* key = nullptr;     // strong: the str that was asked for
+    PyObject* source_key = nullptr;
+    PyObject* symbol = nullptr;  // strong: the canonical name
+    double pip_size = 0;
+    Channel* shared = nullptr;
+    u16 instrument = 0, channel = 0;
+    u8 source = 0;
+  };
+  // The primary channel of a symbol, or null without an exception when there is none.
+  const Known* find(Hub& hub, PyObject* symbol);
+  // The channel that a caller's tick goes to, defined on first use; null with an exception.
+  const Known* find_for_writing(Hub& hub, PyObject* symbol, PyObject* source);
+  PyObject* source_name(Hub& hub, u8 source);
+
+  // Python callables: (symbol) -> canonical name; (symbol, source) -> channel id, defining what is missing.
+  PyObject* normalise = nullptr;
+  PyObject* define = nullptr;
+  std::vector<CandleBody> scratch;
+
+ private:
+  static constexpr u32 kCached = 256;
+  Hub& reattach();
+  void forget();
+  void check_definitions(Hub& hub) {
+    const u64 now = peek_acquire(hub.hot().definitions);
+    if (now != definitions_seen_) [[unlikely]] {
+      forget();
+      definitions_seen_ = now;
+    }
+  }
+  static void fill(Known& known, Hub& hub, PyObject* key, PyObject* source_key, u16 channel);
+
+  std::string directory_;
+  Options options_;
+  std::unique_ptr<Hub> hub_;
+  std::vector<Hub*> retired_;  // other threads, or views, may still be in there
+  bool closed_ = false;
+  u64 incarnation_ = 1;
+  u64 definitions_seen_ = 0;
+  Known readable_[kCached], writable_[kCached];
+  PyObject* sources_[kSourcesMax] = {};
+};
+
+extern PyMethodDef hot_methods[];
+PyHub* py_hub(PyObject* self);  // defined in bindings.cpp, which knows nanobind
+
+// Checks of one tick, shared by update_tick and publish. Empty when it may be published.
+std::string tick_fault(i64 ts_event, double bid, double ask, float bid_size, float ask_size, i64 latest_allowed);
+i64 latest_allowed(Hub& hub);
+
+}  // namespace tapehub::py

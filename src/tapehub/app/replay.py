@@ -1,0 +1,191 @@
+"""`tapehub replay`: recorded files into a hub, under a clock that fits them."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+from tapehub.app.clocks import change_clock, clock_of
+from tapehub.app.console import Exit, count_text, err, instant_text, note, out, print_json, span_text
+from tapehub.app.hubs import HubOption, NameOption, open_or_create
+from tapehub.app.publisher import Publisher, due, sliced
+from tapehub.app.recordings import find_recordings, first_quote_ns
+from tapehub.app.stopping import stopping
+from tapehub.errors import ConfigError, RecordingError
+from tapehub.feeds.feed import Quotes
+from tapehub.feeds.replay import Recording, merge, rebase
+from tapehub.feeds.replay.pacing import speed_of
+from tapehub.model.policies import ClockMode
+
+if TYPE_CHECKING:
+    from tapehub import DataHub
+
+__all__ = ["replay"]
+
+
+def replay(
+    paths: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Recorded ticks, or directories of them.")],
+    speed: Annotated[
+        str | None, typer.Option(metavar="N|max", help="Times faster than it happened. Default: max.")
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", metavar="T", help="First event time, UTC, as 2019-02-04T07:00.")
+    ] = None,
+    end: Annotated[str | None, typer.Option("--to", metavar="T", help="Event time to stop before.")] = None,
+    rebase_to: Annotated[
+        str | None, typer.Option("--rebase", metavar="now", help="Move all times so that the first tick is now.")
+    ] = None,
+    symbol: Annotated[str | None, typer.Option(help="The instrument, where a file does not tell.")] = None,
+    tz: Annotated[
+        str | None, typer.Option(help="Time zone of the file, in place of its format's: UTC, UTC-05.")
+    ] = None,
+    hour: Annotated[str | None, typer.Option(help="The UTC hour that a Dukascopy file counts from.")] = None,
+    source: Annotated[str | None, typer.Option(help="Who quoted, in place of the format's name.")] = None,
+    force_clock: Annotated[
+        bool, typer.Option("--force-clock", help="Change the hub clock even while others publish under it.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the account as JSON.")] = False,
+    hub: HubOption = None,
+    name: NameOption = None,
+) -> None:
+    """Play recorded ticks into the hub, merged in the order they happened.
+
+    The hub clock follows the recording: it shows the time of the latest tick at --speed max, runs from the first tick
+    on at --speed N, and stays the wall's with --rebase now. "tapehub clock wall" goes back.
+    """
+    moved = rebase_to is not None
+    rate = _rate(speed, rebase_to)
+    found = find_recordings(paths, symbol=symbol, tz=tz, start=start, end=end, hour=hour, source=source)
+    if found.skipped:
+        note(found.describe_skipped())
+    first_ns = first_quote_ns(found.recordings)
+    if first_ns is None:
+        raise RecordingError(
+            f"{', '.join(map(str, paths))}: no tick from {start or 'the beginning'} to {end or 'the end'}: expected at "
+            "least one; widen --from and --to"
+        )
+    total = found.rows if start is None and end is None else None
+    with open_or_create(hub, name, "replay") as opened, stopping() as stop:
+        _set_clock(opened, rate, first_ns, moved=moved, force=force_clock)
+        publisher = Publisher(opened, follows_events=math.isinf(rate))
+        began = time.monotonic()
+        _play(publisher, _timed(opened, found.recordings, rate, moved, stop), total)
+        account = _account(publisher, time.monotonic() - began, stop.is_set())
+        if as_json:
+            print_json(account | {"clock": str(clock_of(opened)), "hub": str(opened.path)})
+        else:
+            _report(opened, account)
+    if account["in_flight"]:
+        raise typer.Exit(Exit.FAILED)
+    if account["interrupted"]:
+        raise typer.Exit(Exit.INTERRUPTED)
+
+
+def _rate(speed: str | None, rebase_to: str | None) -> float:
+    """Read the speed; infinite for max."""
+    if rebase_to is None:
+        return speed_of(speed or "max")
+    if rebase_to != "now":
+        raise ConfigError(f"--rebase {rebase_to!r}: expected now; a recording can only be moved to the present")
+    if speed is not None and speed_of(speed) != 1:
+        raise ConfigError(
+            f"--speed {speed} with --rebase now: expected 1, since the wall clock runs at that pace; drop one of the two"
+        )
+    return 1.0
+
+
+def _set_clock(hub: DataHub, rate: float, first_ns: int, *, moved: bool, force: bool) -> None:
+    if moved:
+        changed = change_clock(hub, ClockMode.WALL, force=force)
+    elif math.isinf(rate):
+        # Set anew under older ticks too: else they would all be late by the clock of the replay before.
+        afresh = first_ns < clock_of(hub).now_ns
+        changed = change_clock(hub, ClockMode.EVENT, afresh=afresh, force=force)
+    else:
+        changed = change_clock(hub, ClockMode.VIRTUAL, anchor_ns=first_ns, rate=rate, force=force)
+    if changed:
+        note(f"set the hub clock: {clock_of(hub)}")
+
+
+def _timed(
+    hub: DataHub, recordings: list[Recording], rate: float, moved: bool, stop: threading.Event
+) -> Iterator[Quotes]:
+    batches = merge(recordings)
+    if math.isinf(rate):
+        return sliced(batches, stop)
+    return due(rebase(batches, hub.now()) if moved else batches, hub.now, rate, stop)
+
+
+def _play(publisher: Publisher, batches: Iterator[Quotes], total: int | None) -> None:
+    columns = [
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn() if total is not None else TextColumn("{task.completed:,} ticks"),
+        TextColumn("[dim]{task.fields[rate]}[/]"),
+        TimeRemainingColumn() if total is not None else TextColumn(""),
+    ]
+    with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as progress:
+        task = progress.add_task("replaying", total=total, rate="")
+        began = time.monotonic()
+        for quotes in batches:
+            publisher.publish(quotes)
+            done = publisher.total.received
+            progress.update(
+                task,
+                completed=done,
+                description=instant_text(int(quotes.records["ts_event"][-1])),
+                rate=f"{count_text(done / max(time.monotonic() - began, 1e-3))}/s",
+            )
+
+
+def _account(publisher: Publisher, seconds: float, interrupted: bool) -> dict[str, Any]:
+    total = publisher.total
+    return {
+        "received": total.received,
+        "published": total.published,
+        "duplicates": total.duplicates,
+        "refused": total.refused,
+        "quarantined": dict(total.quarantined.most_common()),
+        "in_flight": total.balance,
+        "seconds": round(seconds, 3),
+        "ticks_per_s": round(total.received / max(seconds, 1e-6)),
+        "interrupted": interrupted,
+        "instruments": {
+            symbol: {
+                "received": count.received,
+                "published": count.published,
+                "duplicates": count.duplicates,
+                "refused": count.refused,
+                "quarantined": dict(count.quarantined.most_common()),
+            }
+            for symbol, count in sorted(publisher.counts.items())
+        },
+        "refusals": dict(publisher.refusals.most_common(5)),
+    }
+
+
+def _report(hub: DataHub, account: dict[str, Any]) -> None:
+    for why, times in account["refusals"].items():
+        note(f"refused {times}: {why}")
+    reasons = ", ".join(f"{reason} {count_text(number)}" for reason, number in account["quarantined"].items())
+    fates = [f"{count_text(account['published'])} published", f"{count_text(account['duplicates'])} duplicates"]
+    if account["refused"]:
+        fates.append(f"{count_text(account['refused'])} refused")
+    fates.append(f"{count_text(sum(account['quarantined'].values()))} quarantined" + (f" ({reasons})" if reasons else ""))
+    verb = "interrupted after" if account["interrupted"] else "read"
+    names = " ".join(account["instruments"])
+    out.print(
+        f"{verb} [bold]{count_text(account['received'])}[/] ticks of {names} in {span_text(account['seconds'])} "
+        f"({count_text(account['ticks_per_s'])}/s): {', '.join(fates)}"
+    )
+    clock = clock_of(hub)
+    back = '; "tapehub clock wall" sets it back' if clock.simulated else ""
+    note(f"the hub clock stays the {clock}{back}")

@@ -1,0 +1,82 @@
+"""`tapehub serve` and `tapehub clock`: the hub server alone, and the clock that everyone in the hub goes by."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from tapehub.app.clocks import change_clock, clock_of
+from tapehub.app.console import count_text, note, out, span_text
+from tapehub.app.hubs import HubOption, NameOption, attach, place
+from tapehub.app.stopping import stopping
+from tapehub.errors import ConfigError
+from tapehub.feeds.instants import instant_ns
+from tapehub.hub.server import HubServer
+from tapehub.model.policies import ClockMode
+
+__all__ = ["clock", "serve"]
+
+_CLOCK = "wall, virtual or event."
+_AT = "Where a virtual clock starts, UTC, as 2026-06-02T12:00."
+_RATE = "Hub seconds in a second, of a virtual clock."
+
+
+def serve(
+    mode: Annotated[str | None, typer.Option("--clock", help=f"Hub clock: {_CLOCK} Default: as it was.")] = None,
+    at: Annotated[str | None, typer.Option(metavar="T", help=_AT)] = None,
+    rate: Annotated[float, typer.Option(help=_RATE)] = 1.0,
+    price_basis: Annotated[str, typer.Option(help="Price of candles in a new hub: mid, bid or ask.")] = "mid",
+    sync: Annotated[
+        str, typer.Option(help="When the log of a new hub goes to stable storage: interval (1 s), always or none.")
+    ] = "interval",
+    hub: HubOption = None,
+    name: NameOption = None,
+) -> None:
+    """Run the hub server: it closes candles on time, keeps segments ready, and drops old ones.
+
+    One server runs a hub; a second one is told who does. Ctrl-C or SIGTERM ends it, the data stay.
+    """
+    chosen = _mode(mode, at)
+    with stopping() as stop, HubServer(place(hub, name), price_basis=price_basis, sync=sync) as server:
+        if chosen is not None:
+            server.set_clock(chosen, anchor_ns=instant_ns(at, "--at"), rate=rate)
+        opened = server.hub
+        before = opened.head
+        out.print(f"serving [bold]{opened.path}[/] as process {os.getpid()}, epoch {opened.epoch}, record {before:,}")
+        out.print(str(clock_of(opened)))
+        note('Ctrl-C ends the server; "tapehub watch" in another terminal shows the market')
+        began = opened.get_status()["records"]
+        server.run(stop)
+        status = opened.get_status()
+        took_s = (status["clock"]["now"] - server.started).total_seconds() if not clock_of(opened).simulated else None
+        after = f" after {span_text(took_s)}" if took_s is not None else ""
+        out.print(f"stopped{after}: {count_text(status['records'] - began)} records came in, all of them kept")
+
+
+def clock(
+    mode: Annotated[str | None, typer.Argument(metavar="[MODE]", help=_CLOCK)] = None,
+    at: Annotated[str | None, typer.Option(metavar="T", help=_AT)] = None,
+    rate: Annotated[float, typer.Option(help=_RATE)] = 1.0,
+    force_clock: Annotated[
+        bool, typer.Option("--force-clock", help="Change it even while others publish under it.")
+    ] = False,
+    hub: HubOption = None,
+    name: NameOption = None,
+) -> None:
+    """Show the hub clock, or set it: "tapehub clock wall" goes back to the present after a replay."""
+    chosen = _mode(mode, at)
+    with attach(hub, name, "clock") as opened:
+        if chosen is not None:
+            change_clock(opened, chosen, anchor_ns=instant_ns(at, "--at"), rate=rate, force=force_clock)
+        out.print(str(clock_of(opened)))
+
+
+def _mode(mode: str | None, at: str | None) -> ClockMode | None:
+    chosen = None if mode is None else ClockMode.parse(mode)
+    if (chosen is ClockMode.VIRTUAL) != (at is not None):
+        raise ConfigError(
+            f"clock {mode} with --at {at}: expected both \"virtual\" and --at, as \"--at 2026-06-02T12:00\", or neither"
+        )
+    return chosen

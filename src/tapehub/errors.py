@@ -1,0 +1,141 @@
+"""Every exception of tapehub, by what the caller can do about it.
+
+::
+
+    TapehubError
+    ├── ConfigError            a setting, option or argument: fix it
+    │   ├── UnknownTimeframe   (also a ValueError)
+    │   └── MissingExtra       an optional library is absent: install the extra it names (also an ImportError)
+    ├── InvalidRecord          a record no hub may hold: fix the producer (also a ValueError)
+    ├── FeedError              a venue or a recording: a live feed reconnects by itself
+    │   └── RecordingError     a file cannot be read: mend the file, or pass the option it names
+    ├── HubError               the hub itself: restart or rebuild it
+    │   ├── HubClosed          this handle was closed
+    │   ├── HubNotRunning      no hub, or no server, at that path
+    │   ├── HubHeld            another server holds the directory
+    │   ├── HubStalled         the writer holding the lock is alive but stopped: continue or end that process
+    │   ├── HubFormatError     another format version: migrate
+    │   ├── HubCorrupt         checksums or structure are wrong: verify, then repair
+    │   ├── Lapped             a stream that asked to be told lost records: go on from `oldest`
+    │   └── StaleDataError     the data are older than the caller accepts
+    └── ArchiveError           the archive: retry from `position`
+
+A message gives the value, what was expected, the place and the remedy. A batch that failed part way says in
+`published` how many of its records are in the log.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ArchiveError",
+    "ConfigError",
+    "FeedError",
+    "HubClosed",
+    "HubCorrupt",
+    "HubError",
+    "HubFormatError",
+    "HubHeld",
+    "HubNotRunning",
+    "HubStalled",
+    "InvalidRecord",
+    "Lapped",
+    "MissingExtra",
+    "RecordingError",
+    "StaleDataError",
+    "TapehubError",
+    "UnknownTimeframe",
+]
+
+
+class TapehubError(Exception):
+    """Catch everything tapehub raises on purpose."""
+
+    published: int = 0
+    """Records of the failed call that are in the log all the same (batches are published in chunks)."""
+
+
+class ConfigError(TapehubError):
+    """Report a setting, option or argument that cannot work."""
+
+
+class UnknownTimeframe(ConfigError, ValueError):
+    """Report a timeframe that is not in the table."""
+
+
+class MissingExtra(ConfigError, ImportError):
+    """Report an optional library that is not installed, and the extra that brings it."""
+
+    def __init__(self, library: str, extra: str, purpose: str) -> None:
+        super().__init__(f"{library} is not installed, {purpose} needs it: pip install 'tapehub[{extra}]'")
+        self.library = library
+        self.extra = extra
+
+
+class InvalidRecord(TapehubError, ValueError):
+    """Report a record that no hub may hold, such as a price that is not finite."""
+
+
+class FeedError(TapehubError):
+    """Report what went wrong between a venue, or a recording, and its feed."""
+
+
+class RecordingError(FeedError):
+    """Report a recording that cannot be read as it is."""
+
+
+class HubError(TapehubError):
+    """Report a fault of the hub itself."""
+
+
+class HubClosed(HubError):
+    """Report a call on a hub that this process has closed."""
+
+
+class HubNotRunning(HubError):
+    """Report that there is no hub, or no server, where one was expected."""
+
+
+class HubHeld(HubError):
+    """Report that another server already holds the directory."""
+
+
+class HubStalled(HubError):
+    """Report that the process holding the write lock is alive but stopped."""
+
+
+class HubFormatError(HubError):
+    """Report a log of a format version that this tapehub does not read."""
+
+
+class HubCorrupt(HubError):
+    """Report bytes of a hub that contradict their checksum or each other."""
+
+
+class Lapped(HubError):
+    """Report records a stream lost, to a caller that asked for an exception.
+
+    Attributes:
+        lost: records overwritten before they were read.
+        oldest: the oldest sequence that can still be read.
+    """
+
+    def __init__(self, message: str, *, lost: int = 0, oldest: int = 0) -> None:
+        super().__init__(message)
+        self.lost = lost
+        self.oldest = oldest
+
+
+class StaleDataError(HubError):
+    """Report data older than the caller accepts."""
+
+
+class ArchiveError(TapehubError):
+    """Report a failed archive operation, and the log position to retry from.
+
+    Attributes:
+        position: first sequence that is not archived yet.
+    """
+
+    def __init__(self, message: str, *, position: int = 0) -> None:
+        super().__init__(message)
+        self.position = position

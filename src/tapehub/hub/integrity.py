@@ -1,0 +1,58 @@
+"""Is every byte of the log what was written?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tapehub.hub.datahub import DataHub
+
+__all__ = ["Report", "verify"]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Say what a walk over the whole log found.
+
+    Attributes:
+        records: records whose checksums match.
+        segments: files that were read.
+        bad: (line, what is wrong), the first of each segment: behind it the walk has lost its footing.
+        expected_records: records the hub counts; equal to ``records`` when nothing was dropped or damaged.
+    """
+
+    records: int
+    segments: int
+    expected_records: int
+    bad: list[tuple[int, str]] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is damaged."""
+        return not self.bad
+
+
+def verify(hub: DataHub, progress: Callable[[int, int], None] | None = None) -> Report:
+    """Walk every segment up to the head and check each record.
+
+    Args:
+        progress: called with (lines done, lines in all) after each segment.
+    """
+    head = hub.head
+    state = hub._hub_state()
+    lines = int(state["segment_lines"])
+    segments = [number for number in hub._segments() if number * lines < head]
+    before = hub._records_before(segments[0] * lines) if segments else 0
+    records = 0
+    bad: list[tuple[int, str]] = []
+    for done, number in enumerate(segments, 1):
+        sound, line, why = hub._verify_segment(number)
+        records += sound
+        if why:
+            bad.append((line, why))
+        if progress:
+            progress(min(done * lines, head), head)
+    expected = hub._records_before(head) - before if segments else 0
+    return Report(records, len(segments), expected, bad)

@@ -1,0 +1,162 @@
+"""From what callers hold to records of the tape."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tapehub._native import Candle, OrderFlowMetrics, as_candle, as_order_flow, candle_bytes
+from tapehub.errors import InvalidRecord
+from tapehub.model.records import CANDLE, FLOW_STRUCT, CandleFlag, Kind, TickFlag
+
+if TYPE_CHECKING:
+    from tapehub.hub.datahub import DataHub
+
+__all__ = ["candle", "log_zone", "order_flow", "ticks", "warm_start"]
+
+_MINUTE = 60_000_000_000
+_TIME_MIN = 631_152_000_000_000_000  # 1990
+
+
+def log_zone(hub: DataHub, from_ns: npt.NDArray[np.int64], offset_ns: npt.NDArray[np.int64]) -> None:
+    """Give a new hub New York's offsets, from which days, weeks and four-hour bars are cut."""
+    if hub._hub_state()["by_kind"][Kind.CALENDAR]:
+        return
+    rows = np.column_stack([from_ns, offset_ns]).astype("<i8")
+    hub._publish_record(int(Kind.CALENDAR), fixed1=len(rows), payload=rows.tobytes())
+
+
+def candle(hub: DataHub, given: Candle, *, warm: bool = False, channel: int | None = None) -> int:
+    """Publish one 1-minute candle into the channel that reads of its symbol answer from."""
+    fault = _candle_fault(given, hub.now())
+    if fault:
+        raise InvalidRecord(f"candle of {given.symbol} at {given.timestamp.isoformat()}: {fault}")
+    if channel is None:
+        channel = hub._names.primary(given.symbol)
+    instrument, source = hub._channels()[channel]
+    body = np.frombuffer(bytearray(candle_bytes(given)), CANDLE)
+    body["status"] = 1
+    body["source"] = hub._define_source(given.source[:31]) if given.source else source
+    body["flags"] = int(CandleFlag.PUSHED) | (int(CandleFlag.WARM) if warm else 0)
+    if given.volume_type == "real":
+        body["flags"] |= int(CandleFlag.REAL_VOLUME)
+    opened = given.ts_event // _MINUTE * _MINUTE
+    return hub._publish_record(
+        int(Kind.CANDLE), opened, instrument=instrument, source=source, payload=body.tobytes()
+    )
+
+
+def _candle_fault(given: Candle, now_ns: int) -> str:
+    prices = (given.open, given.high, given.low, given.close)
+    if given.timeframe != "1m":
+        return f"timeframe is {given.timeframe}, expected 1m: longer ones are rolled up by the hub"
+    if not all(math.isfinite(price) and price > 0 for price in prices):
+        return f"prices are {prices}, expected finite and above 0"
+    if not given.low <= min(given.open, given.close) <= max(given.open, given.close) <= given.high:
+        return f"low {given.low}, open {given.open}, close {given.close}, high {given.high}: expected low <= all <= high"
+    if not (math.isfinite(given.volume) and given.volume >= 0):
+        return f"volume is {given.volume}, expected finite and not negative"
+    if not _TIME_MIN <= given.ts_event <= now_ns + _MINUTE:
+        return "expected a time from 1990 to a minute ahead of the hub clock"
+    return ""
+
+
+def warm_start(hub: DataHub, symbol: str, candles: Iterable[Candle]) -> int:
+    """Publish candles of one symbol from elsewhere, oldest first."""
+    channel = hub._names.primary(symbol)
+    name = hub._names.canonical(symbol)
+    count = 0
+    for row in sorted((as_candle(one) for one in candles), key=lambda one: one.ts_event):
+        if hub._names.canonical(row.symbol) != name:
+            error = InvalidRecord(f"warm start of {name}: candle {count} is of {row.symbol}, expected {name}")
+            error.published = count
+            raise error
+        candle(hub, row, warm=True, channel=channel)
+        count += 1
+    return count
+
+
+def order_flow(hub: DataHub, given: OrderFlowMetrics) -> int:
+    """Publish order-flow metrics."""
+    metrics = as_order_flow(given)
+    instrument, source = hub._channels()[hub._names.primary(metrics.symbol)]
+    futures, bias = metrics.futures_symbol.encode()[:255], metrics.order_flow_bias.encode()[:255]
+    body = FLOW_STRUCT.pack(
+        metrics.window_seconds, metrics.ofi_60s, metrics.net_volume_delta, metrics.buy_volume, metrics.sell_volume,
+        metrics.total_volume, metrics.best_bid, metrics.best_ask, metrics.bid_size, metrics.ask_size,
+        metrics.top_of_book_imbalance, metrics.vwap_60s, metrics.toxicity_score, metrics.buy_sweep_count,
+        metrics.sell_sweep_count, metrics.updates_count, metrics.is_stale, len(futures), len(bias),
+    )  # fmt: skip
+    now = hub.now()
+    at = metrics.ts_event or now
+    if not _TIME_MIN <= at <= now + _MINUTE:
+        raise InvalidRecord(
+            f"order flow of {metrics.symbol}: timestamp {metrics.timestamp}, expected from 1990 to a minute ahead of the "
+            f"hub clock"
+        )
+    return hub._publish_record(
+        int(Kind.ORDER_FLOW), at, instrument=instrument, source=source, payload=body + futures + bias
+    )
+
+
+def ticks(
+    hub: DataHub,
+    array: npt.NDArray[Any],
+    symbol: str | None,
+    symbols: Sequence[str] | None,
+    source: str | None,
+    *,
+    verified: bool,
+) -> int:
+    """Publish the rows of a structured array."""
+    if (symbol is None) == (symbols is None):
+        raise InvalidRecord("publish needs symbol= for all rows, or symbols= for the rows' instrument: give one of them")
+    if not isinstance(array, np.ndarray) or array.dtype.names is None or array.ndim != 1:
+        shape = getattr(array, "shape", type(array).__name__)
+        raise InvalidRecord(
+            f"publish got {getattr(array, 'dtype', '')} {shape}, expected a structured numpy array of shape (n,) with the "
+            f"fields ts_event, bid, ask"
+        )
+    missing = [name for name in ("ts_event", "bid", "ask") if name not in array.dtype.names]
+    if symbols is not None and "instrument" not in array.dtype.names:
+        missing.append("instrument")
+    if missing:
+        raise InvalidRecord(f"publish got the fields {array.dtype.names}, expected also {', '.join(missing)}")
+    channels = [hub._names.channel(one, source) for one in ([symbol] if symbol is not None else symbols or ())]
+    count, fault = hub._publish_rows(
+        _column(array, "ts_event", np.int64),
+        _column(array, "bid", np.float64),
+        _column(array, "ask", np.float64),
+        _optional(array, "bid_size", np.float32),
+        _optional(array, "ask_size", np.float32),
+        _optional(array, "ts_recv", np.int64),
+        _column(array, "instrument", np.uint16) if symbols is not None else None,
+        channels,
+        0 if verified else int(TickFlag.UNVERIFIED),
+    )
+    if fault:
+        hub._count(refused=1)
+        error = InvalidRecord(f"row {count} of {len(array)}: {fault}; {count} rows before it are published")
+        error.published = count
+        raise error
+    return count
+
+
+def _column(array: npt.NDArray[Any], name: str, kind: type) -> npt.NDArray[Any]:
+    column = array[name]
+    if column.dtype == kind:
+        return column
+    if kind is np.int64 and column.dtype.kind == "M":
+        return column.astype("M8[ns]").view(np.int64)
+    same_family = column.dtype.kind in ("iu" if np.issubdtype(kind, np.integer) else "fiu")
+    if column.ndim != 1 or not same_family:
+        raise InvalidRecord(f"field {name} is {column.dtype}, expected {np.dtype(kind)}")
+    return column.astype(kind)
+
+
+def _optional(array: npt.NDArray[Any], name: str, kind: type) -> npt.NDArray[Any] | None:
+    return _column(array, name, kind) if name in (array.dtype.names or ()) else None

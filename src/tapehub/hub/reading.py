@@ -1,0 +1,253 @@
+"""Reads that answer from the views, the tick index and the log."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tapehub.errors import InvalidRecord
+from tapehub.hub.batch import Batch
+from tapehub.hub.snapshot import Snapshot
+from tapehub.model.records import CANDLE, CHANNEL_BLOCK, CHANNEL_RARE, TICK, TickFlag
+from tapehub.model.timeframes import Timeframe, parse
+
+if TYPE_CHECKING:
+    from tapehub._native import OrderFlowMetrics
+    from tapehub.hub.datahub import DataHub
+
+__all__ = ["bounds", "candles", "channel_state", "history", "latest_order_flow", "snapshot", "state", "ticks"]
+
+NEVER = -(1 << 63)
+EVER = (1 << 63) - 1
+STATES = ("unverified", "live", "quiet", "stale", "dead", "closed")
+FROZEN_AFTER_S = 30.0
+"""A quote pushed by callers that stays the same for this long in an open market is stale, until its rhythm is learnt."""
+
+_SCAN_ROWS = 65_536
+
+
+def find_channel(hub: DataHub, symbol: str, source: str | None = None) -> int | None:
+    """Find the channel to read: the primary one, or that of a named source."""
+    found = hub._find(symbol)
+    if found is None or source is None:
+        return None if found is None else int(found[1])
+    names = hub.sources
+    if source not in names:
+        return None
+    wanted = (found[0], names.index(source))
+    channels = hub._channels()
+    return channels.index(wanted) if wanted in channels else None
+
+
+def channel_state(hub: DataHub, channel: int) -> tuple[Any, Any]:
+    """Read the block and the rare counters of a channel, as numpy records."""
+    block, rare, _ = hub._read_snapshot(channel, 3, 0)
+    return np.frombuffer(block, CHANNEL_BLOCK)[0], np.frombuffer(rare, CHANNEL_RARE)[0]
+
+
+def bounds(
+    hub: DataHub, start: int | datetime | None, end: int | datetime | None
+) -> tuple[int, int, int, int]:
+    """Split bounds into sequences [from, to) and event times [from, to)."""
+    first, last, from_ts, to_ts = 0, hub.head, NEVER, EVER
+    if isinstance(start, datetime):
+        from_ts = to_ns(start)
+    elif start is not None:
+        first = int(start)
+    if isinstance(end, datetime):
+        to_ts = to_ns(end)
+    elif end is not None:
+        last = min(last, int(end))
+    oldest = int(hub._hub_state()["oldest"])
+    return max(first, oldest), last, from_ts, to_ts
+
+
+def to_ns(moment: datetime) -> int:
+    """Give int64 ns UTC; a naive datetime is read as UTC."""
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    whole = aware.replace(microsecond=0)
+    return int(whole.timestamp()) * 1_000_000_000 + aware.microsecond * 1000 + int(getattr(moment, "nanosecond", 0))
+
+
+def _limit(limit: int | None, default: int) -> int:
+    if limit is None:
+        return default
+    if limit < 0:
+        raise InvalidRecord(f"limit is {limit}, expected 0 or more")
+    return limit
+
+
+def ticks(
+    hub: DataHub, symbol: str, limit: int | None, start: int | datetime | None, end: int | datetime | None
+) -> Batch:
+    """Read the newest ticks of a symbol."""
+    channel = find_channel(hub, symbol)
+    if channel is None:
+        return Batch(np.empty(0, TICK), hub)
+    _, rare = channel_state(hub, channel)
+    if start is None and end is None:
+        wanted = _limit(limit, 1000)
+        index = hub._read_index(channel, wanted)
+        rows = np.empty(len(index), TICK)
+        count = hub._gather(index, rows.view(np.uint8))
+        block, rare = channel_state(hub, channel)
+        held = int(block["ticks"] - rare["ticks_at_clear"])
+        if count >= min(wanted, held):
+            return Batch(rows[:count], hub)
+        limit = wanted
+    first, last, from_ts, to_ts = bounds(hub, start, end)
+    first = max(first, int(rare["cleared_seq"]))
+    rows = _scan(hub, first, last, [channel], from_ts, to_ts, limit)
+    return Batch(rows, hub)
+
+
+def _scan(
+    hub: DataHub, first: int, last: int, channels: list[int], from_ts: int, to_ts: int, limit: int | None
+) -> npt.NDArray[Any]:
+    """Copy the newest ``limit`` matching ticks of lines [first, last), walking segments backwards."""
+    mask = bytearray(max(channels) + 1)
+    for channel in channels:
+        mask[channel] = 1
+    lines = int(hub._hub_state()["segment_lines"])
+    parts: list[npt.NDArray[Any]] = []
+    found = 0
+    segment = last // lines if last else 0
+    while segment >= first // lines and (limit is None or found < limit):
+        begin, stop = max(first, segment * lines), min(last, (segment + 1) * lines)
+        here: list[npt.NDArray[Any]] = []
+        position = segment * lines if begin > segment * lines else begin
+        while position < stop:
+            rows = np.empty(_SCAN_ROWS, TICK)
+            after, count, _, _, _ = hub._scan(position, stop, bytes(mask), 1, from_ts, to_ts, rows.view(np.uint8))
+            if count:
+                here.append(rows[:count])
+            if after <= position:
+                break
+            position = after
+        if here:
+            joined = np.concatenate(here)
+            joined = joined[joined["seq"] >= begin]
+            found += len(joined)
+            parts.append(joined)
+        segment -= 1
+    rows = np.concatenate(parts[::-1]) if parts else np.empty(0, TICK)
+    return rows if limit is None else rows[len(rows) - min(limit, len(rows)) :]
+
+
+def candles(
+    hub: DataHub,
+    symbol: str,
+    timeframe: str,
+    limit: int | None,
+    start: int | datetime | None,
+    end: int | datetime | None,
+    *,
+    forming: bool,
+    source: str | None,
+) -> Batch:
+    """Read the newest candles of a symbol from their ring."""
+    frame = parse(timeframe)
+    channel = find_channel(hub, symbol, source)
+    if channel is None:
+        return Batch(np.empty(0, CANDLE), hub)
+    unbounded = start is None and end is None
+    size = min(_limit(limit, 100 if unbounded else frame.capacity + 1), frame.capacity + 1)
+    rows = np.empty(size, CANDLE)
+    from_ts, to_ts = _times(hub, start, end)
+    count = hub._read_candles(channel, frame.index, size, from_ts, to_ts, forming, rows.view(np.uint8))
+    return Batch(rows[:count], hub)
+
+
+def _times(hub: DataHub, start: int | datetime | None, end: int | datetime | None) -> tuple[int, int]:
+    def of(bound: int | datetime | None, default: int) -> int:
+        if bound is None:
+            return default
+        if isinstance(bound, datetime):
+            return to_ns(bound)
+        record = hub._record(int(bound))
+        return int(record[2]) if record else default
+
+    return of(start, NEVER), of(end, EVER)
+
+
+def history(
+    hub: DataHub,
+    symbol: str,
+    timeframe: str,
+    limit: int | None,
+    start: int | datetime | None,
+    end: int | datetime | None,
+    *,
+    source: str | None,
+) -> Batch:
+    """Build candles of a symbol anew from the log."""
+    frame = parse(timeframe)
+    channel = find_channel(hub, symbol, source)
+    if channel is None:
+        return Batch(np.empty(0, CANDLE), hub)
+    first, last, from_ts, to_ts = bounds(hub, start, end)
+    raw = hub._history(channel, frame.index, first, last, from_ts, to_ts, _limit(limit, 1 << 40), False)
+    return Batch(np.frombuffer(raw, CANDLE), hub)
+
+
+def latest_order_flow(hub: DataHub, symbol: str) -> OrderFlowMetrics | None:
+    """Read the latest order-flow metrics of a symbol."""
+    hub._count_flow_call()
+    channel = find_channel(hub, symbol)
+    if channel is None:
+        return None
+    _, rare = channel_state(hub, channel)
+    return hub._order_flow_object(int(rare["flow_seq"]))
+
+
+def snapshot(hub: DataHub, symbol: str, frame: Timeframe, limit: int) -> Snapshot:
+    """Read everything of a symbol from one state of its channel."""
+    now_ns = hub.now()
+    channel = find_channel(hub, symbol)
+    name = hub._names.canonical(symbol)
+    if channel is None:
+        return Snapshot(name, "", frame.name, None, [], None, "empty", None, None, now_ns, 0)
+    raw_block, raw_rare, raw_candles = hub._read_snapshot(channel, frame.index, limit)
+    block, rare = np.frombuffer(raw_block, CHANNEL_BLOCK)[0], np.frombuffer(raw_rare, CHANNEL_RARE)[0]
+    bodies = np.frombuffer(bytearray(raw_candles), CANDLE)
+    latest = np.frombuffer(raw_block, TICK, 1, 40)
+    tick = hub._tick_objects(np.array(latest).view(np.uint8))[0] if latest["seq"][0] else None
+    final = bodies[bodies["status"] != 0]
+    return Snapshot(
+        symbol=name,
+        source=hub.sources[hub._channels()[channel][1]],
+        timeframe=frame.name,
+        tick=tick,
+        candles=hub._candle_objects(bodies.view(np.uint8)),
+        order_flow=hub._order_flow_object(int(rare["flow_seq"])),
+        state=_state(hub, block, rare, now_ns),
+        age_s=(now_ns - tick.ts_event) / 1e9 if tick else None,
+        completeness=float(final[-1]["coverage"]) if len(final) else None,
+        now_ns=now_ns,
+        seq=int(block["applied_seq"]),
+    )
+
+
+def state(hub: DataHub, symbol: str) -> str:
+    """Say how far the data of a symbol can be trusted now."""
+    channel = find_channel(hub, symbol)
+    if channel is None:
+        return "empty"
+    block, rare = channel_state(hub, channel)
+    return _state(hub, block, rare, hub.now())
+
+
+def _state(hub: DataHub, block: Any, rare: Any, now_ns: int) -> str:
+    """Give the recorded state of a feed; for what callers push, only age and repetition can speak."""
+    if not int(block["latest"]["seq"]):
+        return "empty"
+    recorded = int(rare["state"])
+    if recorded:
+        return STATES[min(recorded, len(STATES) - 1)]
+    age_s = (now_ns - int(block["latest"]["ts_event"])) / 1e9
+    if not int(block["latest"]["flags"]) & int(TickFlag.UNVERIFIED):
+        return "live" if age_s <= FROZEN_AFTER_S else "stale"
+    return "stale" if age_s > FROZEN_AFTER_S else "unverified"

@@ -1,0 +1,253 @@
+"""What the hub says of itself: contents, counters, ages, the ledger."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tapehub.hub import reading
+from tapehub.model.calendars import CalendarId
+from tapehub.model.policies import ClockMode
+from tapehub.model.records import INSTRUMENT, NO_INSTRUMENT, SOURCE, Kind
+
+if TYPE_CHECKING:
+    from tapehub.hub.datahub import DataHub
+
+__all__ = ["check_staleness", "gaps", "get_status", "instruments", "ledger", "readers", "server", "sources", "symbol_of"]
+
+DEFAULT_MAX_AGE_S = {"tick": 2.0, "candle": 120.0, "order_flow": 5.0}
+
+
+def symbol_of(hub: DataHub, instrument: int) -> str:
+    """Give the symbol of an instrument id."""
+    return str(np.frombuffer(hub._instrument(instrument), INSTRUMENT)[0]["symbol"].decode())
+
+
+def sources(hub: DataHub) -> list[str]:
+    """List the sources by id."""
+    return [
+        np.frombuffer(hub._source(i), SOURCE)[0]["name"].decode() for i in range(hub._source_count())
+    ]
+
+
+def instruments(hub: DataHub) -> dict[str, dict[str, Any]]:
+    """Describe every defined instrument."""
+    names = sources(hub)
+    channels = hub._channels()
+    out: dict[str, dict[str, Any]] = {}
+    for number in range(hub._instrument_count()):
+        row = np.frombuffer(hub._instrument(number), INSTRUMENT)[0]
+        primary = int(row["primary_channel"])
+        out[row["symbol"].decode()] = {
+            "id": number,
+            "pip_size": float(row["pip_size"]) or None,
+            "decimals": int(row["decimals"]),
+            "declared": bool(row["declared"]),
+            "calendar": CalendarId(int(row["calendar"])).name.lower(),
+            "base": row["base"].decode(),
+            "quote": row["quote"].decode(),
+            "primary_source": None if primary == NO_INSTRUMENT else names[channels[primary][1]],
+            "sources": [names[source] for instrument, source in channels if instrument == number],
+        }
+    return out
+
+
+def _arrivals(block: Any, rare: Any) -> dict[str, int]:
+    """When the newest of each kind arrived, hub clock, 0 when there is none."""
+    candle = int(rare["ts_candle_arrival"])
+    if int(block["pending_ticks"]):
+        candle = max(candle, int(block["ts_pending_arrival"]))
+    return {"tick": int(block["ts_tick_arrival"]), "candle": candle, "order_flow": int(rare["ts_flow_arrival"])}
+
+
+def check_staleness(hub: DataHub, symbol: str, max_age_seconds: dict[str, float] | None) -> dict[str, bool]:
+    """Flag each kind of data that is older than its limit, or absent."""
+    limits = DEFAULT_MAX_AGE_S if max_age_seconds is None else max_age_seconds
+    channel = reading.find_channel(hub, symbol)
+    if channel is None:
+        return dict.fromkeys(limits, True)
+    block, rare = reading.channel_state(hub, channel)
+    now = hub.now()
+    arrivals = _arrivals(block, rare)
+    tick = int(block["latest"]["ts_event"]) if int(block["latest"]["seq"]) else 0
+    ages = {kind: (now - at) / 1e9 if at else float("inf") for kind, at in arrivals.items()}
+    ages["tick"] = (now - tick) / 1e9 if tick else float("inf")
+    return {kind: ages.get(kind, float("inf")) > limit for kind, limit in limits.items()}
+
+
+def get_status(hub: DataHub) -> dict[str, Any]:
+    """Describe the whole hub. The keys of the first release come first and keep their meaning."""
+    state = hub._hub_state()
+    channels = hub._channels()
+    totals = dict.fromkeys(("ticks", "received", "warm", "built", "flow"), 0)
+    late = {"late_applied": 0, "late_unapplied": 0, "superseded_ticks": 0, "corrected": 0}
+    tracked: list[str] = []
+    with_tick: set[str] = set()
+    with_flow: set[str] = set()
+    candle_counts: dict[str, int] = {}
+    last_updates: dict[str, dict[str, datetime]] = {}
+    rows = instruments(hub)
+    for symbol, row in rows.items():
+        for number, (instrument, _) in enumerate(channels):
+            if instrument != row["id"]:
+                continue
+            block, rare = reading.channel_state(hub, number)
+            totals["ticks"] += int(block["ticks"])
+            totals["received"] += int(rare["candles_received"])
+            totals["warm"] += int(rare["candles_warm"])
+            totals["built"] += int(rare["candles_built"])
+            totals["flow"] += int(rare["flow_updates"])
+            for name in late:
+                late[name] += int(rare[name])
+            has_tick = int(block["latest"]["seq"]) != 0
+            has_flow = int(rare["flow_seq"]) != 0
+            if has_tick:
+                with_tick.add(symbol)
+            if has_flow:
+                with_flow.add(symbol)
+            if reading.find_channel(hub, symbol) == number:
+                held = len(reading.candles(hub, symbol, "1m", 1 << 20, None, None, forming=False, source=None))
+                if has_tick or has_flow or held:
+                    tracked.append(symbol)
+                    candle_counts[symbol] = held
+                    last_updates[symbol] = {
+                        kind: datetime.fromtimestamp(at / 1e9, UTC) for kind, at in _arrivals(block, rare).items() if at
+                    }
+    slots = hub._slots()
+    return {
+        "symbols_tracked": tracked,
+        "ticks_count": len(with_tick),
+        "candles_by_symbol": candle_counts,
+        "order_flow_count": len(with_flow),
+        "stats": {
+            "ticks_received": totals["ticks"],
+            "candles_received": totals["received"],
+            "candles_built": totals["built"],
+            "order_flow_updates": totals["flow"],
+            "get_tick_calls": sum(slot["get_tick_calls"] for slot in slots),
+            "get_candles_calls": sum(slot["get_candles_calls"] for slot in slots),
+            "get_flow_calls": sum(slot["get_flow_calls"] for slot in slots),
+            "candles_warm_started": totals["warm"],
+            **late,
+        },
+        "last_updates": last_updates,
+        "path": str(hub.path),
+        "hub_id": hub.hub_id,
+        "epoch": int(state["epoch"]),
+        "head": int(state["head"]),
+        "oldest": int(state["oldest"]),
+        "records": int(state["records"]),
+        "synced": int(state["synced"]),
+        "checkpoint": int(state["checkpoint"]),
+        "repairs": int(state["repairs"]),
+        "clock": {
+            "mode": ClockMode(int(state["clock_mode"])).name.lower(),
+            "now": datetime.fromtimestamp(hub.now() / 1e9, UTC),
+            "rate": float(state["rate"]) if int(state["clock_mode"]) == ClockMode.VIRTUAL else 1.0,
+            "watermark_ns": int(state["watermark_ns"]),
+            "closed_by": "server" if int(state["watermark_mode"]) else "ticks",
+        },
+        "server": server(hub),
+        "processes": [slot for slot in slots if slot["alive"]],
+        "readers": readers(hub),
+        "days_left": _days_left(hub, state),
+        "warm_start_errors": dict(getattr(hub, "warm_start_errors", {})),
+    }
+
+
+def _days_left(hub: DataHub, state: dict[str, Any]) -> float | None:
+    """At the pace so far, days until the log reaches the size at which old segments are dropped."""
+    age_s = datetime.now(UTC).timestamp() - int(state["created_ns"]) / 1e9
+    held = (int(state["head"]) - int(state["oldest"])) * 64
+    written = int(state["head"]) * 64
+    if age_s < 60 or written == 0:
+        return None
+    return max(0.0, (10 * 2**30 - held) / (written / age_s) / 86_400)
+
+
+def readers(hub: DataHub) -> list[dict[str, Any]]:
+    """List every open stream of every process with its lag in lines."""
+    head = hub.head
+    return [{**row, "lag": max(0, head - row["position"])} for row in hub._cursors()]
+
+
+def server(hub: DataHub) -> tuple[int, datetime, str] | None:
+    """Say who holds the server lock."""
+    held = hub._server()
+    if held is None:
+        return None
+    pid, attached_ns, name = held
+    return int(pid), datetime.fromtimestamp(attached_ns / 1e9, UTC), str(name)
+
+
+def ledger(hub: DataHub) -> dict[str, Any]:
+    """Account for every record at every hop, and per instrument."""
+    state = hub._hub_state()
+    slots = hub._slots()
+    by_kind = {kind.name.lower(): int(state["by_kind"][kind]) for kind in Kind if kind is not Kind.TICK}
+    ticks = int(state["records"]) - sum(int(count) for count in state["by_kind"])
+    rows: dict[str, dict[str, int]] = {}
+    names = sources(hub)
+    applied = 0
+    for number, (instrument, source) in enumerate(hub._channels()):
+        block, rare = reading.channel_state(hub, number)
+        count = int(block["ticks"])
+        applied += count
+        rows[f"{symbol_of(hub, instrument)} from {names[source]}"] = {
+            "ticks": count,
+            "late_applied": int(rare["late_applied"]),
+            "late_unapplied": int(rare["late_unapplied"]),
+            "superseded": int(rare["superseded_ticks"]),
+            "candles_received": int(rare["candles_received"]),
+            "candles_built": int(rare["candles_built"]),
+            "order_flow": int(rare["flow_updates"]),
+        }
+    received = sum(slot["received"] for slot in slots)
+    refused = sum(slot["refused"] for slot in slots)
+    duplicates = sum(slot["duplicates"] for slot in slots)
+    quarantined = sum(slot["quarantined"] for slot in slots)
+    return {
+        "records": int(state["records"]),
+        "ticks": ticks,
+        "by_kind": by_kind,
+        "instruments": rows,
+        "received": received,
+        "refused": refused,
+        "duplicates": duplicates,
+        "quarantined": quarantined,
+        "acknowledged": sum(slot["published"] for slot in slots),
+        "lost_in_producer": _lost_in_producers(slots),
+        "balanced": applied == ticks,
+    }
+
+
+def _lost_in_producers(slots: list[dict[str, Any]]) -> int:
+    """What dead producers had received and neither published nor explained. Slots without a receiver count nothing."""
+    return sum(
+        max(0, slot["received"] - slot["published"] - slot["refused"] - slot["duplicates"] - slot["quarantined"])
+        for slot in slots
+        if slot["received"] and not slot["alive"]
+    )
+
+
+def gaps(hub: DataHub, symbol: str) -> list[dict[str, Any]]:
+    """Read the gap records of a symbol back from the log."""
+    channel = reading.find_channel(hub, symbol)
+    if channel is None:
+        return []
+    out: list[dict[str, Any]] = []
+    mask = bytes(channel) + b"\x01"
+    position, head = int(hub._hub_state()["oldest"]), hub.head
+    empty = np.empty(0, np.uint8)
+    while position < head:
+        after, _, _, found, _ = hub._scan(position, head, mask, 1 << Kind.GAP, reading.NEVER, reading.EVER, empty)
+        if found:
+            record = hub._record(found)
+            start, end = (int(value) - (1 << 64) * (int(value) >> 63) for value in record[5:7])
+            out.append({"start": start, "end": end, "cause": record[10].decode(errors="replace"), "seq": found})
+        if after <= position:
+            break
+        position = after
+    return out

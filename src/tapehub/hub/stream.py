@@ -1,0 +1,423 @@
+"""Following the log: for objects one by one, for batches, or with ``async for``."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from tapehub.errors import ConfigError, HubClosed, Lapped
+from tapehub.hub.batch import Batch
+from tapehub.hub.intervals import IntervalWatch
+from tapehub.hub.reading import EVER, NEVER
+from tapehub.model.policies import OnLap, WaitStrategy
+from tapehub.model.records import TICK, Kind
+from tapehub.model.timeframes import parse
+
+if TYPE_CHECKING:
+    from tapehub.hub.datahub import DataHub
+
+__all__ = ["AsyncStream", "Record", "Stream"]
+
+_SPINS = 20_000
+_READ_AHEAD = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record that is neither tick, candle nor order flow.
+
+    Attributes:
+        kind: such as ``"watermark"``, ``"state"``, ``"clear"``.
+        ts_event, ts_publish: int64 ns UTC.
+        fixed: the two numbers every record has room for; their meaning goes by kind.
+    """
+
+    seq: int
+    kind: str
+    ts_event: int
+    ts_publish: int
+    symbol: str
+    source: str
+    fixed: tuple[int, int]
+    payload: bytes
+
+    @property
+    def timestamp(self) -> datetime:
+        """The event time, aware, rounded down to the microsecond."""
+        return datetime.fromtimestamp(self.ts_event // 1000 / 1e6, UTC)
+
+
+class Stream:
+    """Read the log in order from one place on. One reader: not to be shared between threads.
+
+    Order: the log's. Loss: only what retention dropped before it was read, counted in ``lost``. Duplicates: none.
+    """
+
+    def __init__(
+        self,
+        hub: DataHub,
+        symbols: str | Iterable[str] | None,
+        kinds: str | Iterable[str],
+        start: int | str,
+        on_lap: OnLap,
+        wait: WaitStrategy,
+        *,
+        timeframes: str | Iterable[str] = "1m",
+        name: str = "",
+        durable: bool = False,
+    ) -> None:
+        if durable and (not name or "/" in name):
+            raise ConfigError(f"a durable stream is named {name!r}, expected a name that fits a file: its cursor is kept")
+        self._hub = hub
+        self._symbols = [symbols] if isinstance(symbols, str) else None if symbols is None else list(symbols)
+        self._kinds, self._wants_intervals = _kinds(kinds)
+        self._timeframes = [parse(one) for one in ([timeframes] if isinstance(timeframes, str) else timeframes)]
+        self._on_lap = on_lap
+        self._spins = _SPINS if wait is WaitStrategy.SPIN else 0
+        self._name = name
+        self._durable = durable
+        self.lost = 0
+        self.delivered = 0
+        self._mask: bytes | None = None
+        self._mask_of = -1
+        self._buffer = np.empty(_READ_AHEAD, TICK)
+        self._ready: list[Any] = []
+        self._closed = False
+        self._attach(self._start(start))
+
+    def _start(self, start: int | str) -> int:
+        hub = self._hub
+        oldest = int(hub._hub_state()["oldest"])
+        if self._durable and start == "now":
+            kept = hub.path / "cursors" / self._name
+            if kept.exists():
+                return int(kept.read_text().split()[0])
+        if start == "now":
+            return hub.head
+        if start == "oldest":
+            return oldest
+        if isinstance(start, str):
+            raise ConfigError(f"start is {start!r}, expected 'now', 'oldest' or a sequence number")
+        return int(start)
+
+    def _attach(self, position: int) -> None:
+        self._position = position
+        self._incarnation = self._hub._incarnation
+        self._ordinal: int | None = None
+        self._cursor = self._hub._open_cursor(self._name, position)
+        self._watch = IntervalWatch(self._hub, self._symbols, self._timeframes) if self._wants_intervals else None
+
+    # ------------------------------------------------------------ reading
+
+    @property
+    def position(self) -> int:
+        """The sequence number that is read next."""
+        return self._position
+
+    def poll(self, records_max: int = 4096, timeout_s: float = 0.0) -> Batch:
+        """Copy the oldest unread ticks out of the log, and the records of other kinds up to there.
+
+        Args:
+            records_max: upper bound on the rows of the batch.
+            timeout_s: wait this long for the first one; 0 returns at once.
+
+        Returns:
+            Batch: shape (n,), dtype TICK; ``lost`` counts what was overwritten before this call, ``records`` holds
+            other kinds that were asked for.
+
+        Raises:
+            Lapped: records were overwritten and ``on_lap`` is ``raise``.
+            HubClosed: the hub handle or this stream was closed.
+        """
+        deadline = time.monotonic() + timeout_s if timeout_s > 0 else None
+        rows = np.empty(records_max, TICK)
+        while True:
+            count, others, lost = self._read(rows)
+            if count or others or lost:
+                self._note(count + len(others))
+                return Batch(rows[:count], self._hub, lost=lost, records=tuple(others))
+            left = 0.0 if deadline is None else deadline - time.monotonic()
+            if left <= 0:
+                return Batch(rows[:0], self._hub)
+            self._sleep(left)
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        while True:
+            if self._ready:
+                return self._ready.pop()
+            self._fill()
+            if not self._ready:
+                self._sleep(None)
+
+    def _fill(self) -> None:
+        count, others, lost = self._read(self._buffer)
+        if lost and self._on_lap is OnLap.SKIP:
+            self.lost += 0  # counted in _read
+        if count or others:
+            objects: list[Any] = self._hub._tick_objects(self._buffer[:count].view(np.uint8)) if count else []
+            objects += others
+            self._ready = objects[::-1]
+            self._note(len(objects))
+
+    def _read(self, rows: npt.NDArray[Any]) -> tuple[int, list[Any], int]:
+        """Read until ``rows`` is full or the head is reached. Other kinds end a read, so that order is kept."""
+        if self._closed:
+            raise HubClosed("this stream was closed: open another one")
+        hub = self._hub
+        head = hub.head
+        if hub._incarnation != self._incarnation:  # the hub was replaced, or this is a forked child
+            self._attach(min(self._position, head))
+        after, count, records, other, oldest = hub._scan(
+            self._position, head, self._channels(), self._kinds, NEVER, EVER, rows.view(np.uint8)
+        )
+        if self._ordinal is not None:
+            self._ordinal += records
+        lost = self._lap(oldest) if oldest and not count else 0
+        if not lost:
+            self._position = after
+        others = self._other(other) if other else []
+        if self._watch and not other:
+            others += self._watch.after_ticks(rows[:count])
+        return count, others, lost
+
+    def _lap(self, oldest: int) -> int:
+        """Go on at the oldest record that is left, and count what is gone."""
+        before = self._hub._records_before(oldest)
+        lost = before - self._ordinal if self._ordinal is not None else oldest - self._position
+        self._position, self._ordinal = oldest, before
+        self.lost += lost
+        if self._on_lap is OnLap.RAISE:
+            raise Lapped(
+                f"{lost} records were dropped before this stream read them, it goes on at {oldest}: raise retention_bytes, "
+                f"or give the stream a durable name",
+                lost=lost,
+                oldest=oldest,
+            )
+        return lost
+
+    def _other(self, seq: int) -> list[Any]:
+        hub = self._hub
+        record = hub._record(seq)
+        if record is None:
+            return []
+        kind, _, ts_event, _, ts_publish, one, two, instrument, source, _, payload = record
+        if kind == Kind.CANDLE:
+            return list(hub._candle_objects(np.frombuffer(payload, np.uint8)[:96].copy())) if self._wants(kind) else []
+        if kind == Kind.ORDER_FLOW:
+            return [hub._order_flow_object(seq)]
+        out: list[Any] = []
+        if self._wants(kind):
+            from tapehub.hub.status import symbol_of
+
+            known = instrument < hub._instrument_count()
+            sources = hub.sources
+            out.append(
+                Record(
+                    seq=seq,
+                    kind=Kind(kind).name.lower() if kind in Kind._value2member_map_ else str(kind),
+                    ts_event=ts_event,
+                    ts_publish=ts_publish,
+                    symbol=symbol_of(hub, instrument) if known else "",
+                    source=sources[source] if source < len(sources) else "",
+                    fixed=(one, two),
+                    payload=payload,
+                )
+            )
+        if self._watch and kind in (Kind.WATERMARK, Kind.CLOCK):
+            out += self._watch.after_watermark(kind, ts_event)
+        return out
+
+    def _wants(self, kind: int) -> bool:
+        return bool(self._asked >> kind & 1)
+
+    @property
+    def _asked(self) -> int:
+        return self._kinds if not self._wants_intervals else self._kinds & ~_INTERVAL_KINDS
+
+    def _channels(self) -> bytes:
+        """Mask the channels of the wanted symbols; made again when there are new ones. Empty: all."""
+        if self._symbols is None:
+            return b""
+        channels = self._hub._channels()
+        if self._mask is None or self._mask_of != len(channels):
+            wanted = {self._hub._names.canonical(symbol) for symbol in self._symbols}
+            from tapehub.hub.status import symbol_of
+
+            mask = bytearray(max(1, len(channels)))
+            for number, (instrument, _) in enumerate(channels):
+                mask[number] = symbol_of(self._hub, instrument) in wanted
+            self._mask, self._mask_of = bytes(mask), len(channels)
+        return self._mask
+
+    def _sleep(self, seconds: float | None) -> None:
+        wait_ns = 200_000_000 if seconds is None else min(200_000_000, int(seconds * 1e9) + 1)
+        if self._ordinal is None:
+            self._ordinal = self._hub._records_before(self._position)  # once, when there is time
+        self._hub._move_cursor(self._cursor, self._position, self.delivered, self.lost, True)
+        self._hub._wait(self._position, wait_ns, self._spins)
+
+    def _note(self, delivered: int) -> None:
+        self.delivered += delivered
+        self._hub._move_cursor(self._cursor, self._position, self.delivered, self.lost, False)
+
+    # ------------------------------------------------------------ life
+
+    def commit(self) -> None:
+        """Keep the position of a durable stream on disk; what is before it may be dropped."""
+        if not self._durable:
+            raise ConfigError("this stream is not durable: open it with durable=True and a name")
+        folder = self._hub.path / "cursors"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        temporary = folder / f".{self._name}.tmp"
+        temporary.write_text(f"{self._position}\n")
+        temporary.replace(folder / self._name)
+
+    def close(self) -> None:
+        """Give the reader's place back."""
+        if not self._closed:
+            self._closed = True
+            if not self._hub.closed and self._hub._incarnation == self._incarnation:
+                self._hub._close_cursor(self._cursor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+_INTERVAL_KINDS = 1 << Kind.TICK | 1 << Kind.WATERMARK | 1 << Kind.CLOCK
+
+
+def _kinds(kinds: str | Iterable[str]) -> tuple[int, bool]:
+    names = [kinds] if isinstance(kinds, str) else list(kinds)
+    mask, intervals = 0, False
+    for name in names:
+        if name == "all":
+            mask |= (1 << 62) - 1
+        elif name == "interval":
+            intervals = True
+        elif name.upper() in Kind.__members__:
+            mask |= 1 << Kind[name.upper()]
+        else:
+            known = ", ".join(kind.name.lower() for kind in Kind)
+            raise ConfigError(f"kind {name!r} is not one of {known}, interval, all")
+    if intervals:
+        mask |= _INTERVAL_KINDS
+    return mask, intervals
+
+
+class AsyncStream:
+    """Follow a stream with ``async for``. Many of them share one waiting thread of the process."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    async def __anext__(self) -> Any:
+        stream = self._stream
+        while True:
+            if stream._ready:
+                return stream._ready.pop()
+            stream._fill()
+            if not stream._ready:
+                await _Waiter.of(stream._hub).news(stream._position)
+
+    async def poll(self, records_max: int = 4096, timeout_s: float = 0.0) -> Batch:
+        """Copy the oldest unread ticks, waiting without a thread of its own: see `Stream.poll`."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            batch = self._stream.poll(records_max)
+            left = deadline - time.monotonic()
+            if len(batch) or batch.records or batch.lost or left <= 0:
+                return batch
+            try:
+                await asyncio.wait_for(_Waiter.of(self._stream._hub).news(self._stream.position), left)
+            except TimeoutError:
+                return self._stream.poll(records_max)
+
+    @property
+    def lost(self) -> int:
+        """Records overwritten before they were read."""
+        return self._stream.lost
+
+    def close(self) -> None:
+        """Give the reader's place back."""
+        self._stream.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self.close()
+
+
+class _Waiter:
+    """One thread that sleeps on the log for every async reader of a hub."""
+
+    _of: dict[int, _Waiter] = {}
+    _lock = threading.Lock()
+
+    def __init__(self, hub: DataHub) -> None:
+        self._hub = hub
+        self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None], int]] = []
+        self._mutex = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    @classmethod
+    def of(cls, hub: DataHub) -> _Waiter:
+        with cls._lock:
+            found = cls._of.get(id(hub))
+            if found is None or found._hub is not hub:
+                found = cls._of[id(hub)] = cls(hub)
+            return found
+
+    async def news(self, seen: int) -> None:
+        """Wait until the log has grown past ``seen``."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        with self._mutex:
+            self._waiting.append((loop, future, seen))
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="tapehub-async", daemon=True)
+                self._thread.start()
+        await future
+
+    def _run(self) -> None:
+        while True:
+            try:
+                head = self._hub.head
+            except HubClosed:
+                head = 1 << 62
+            with self._mutex:
+                due = [one for one in self._waiting if one[2] < head]
+                self._waiting = [one for one in self._waiting if one[2] >= head and not one[1].cancelled()]
+                if not self._waiting and not due:
+                    self._thread = None
+                    return
+            for loop, future, _ in due:
+                if not loop.is_closed():
+                    loop.call_soon_threadsafe(_settle, future)
+            if not due:
+                try:
+                    self._hub._wait(head, 50_000_000, 0)
+                except HubClosed:
+                    continue
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

@@ -351,21 +351,6 @@ nb::object order_flow_object(PyHub& python, u64 line) {
   return nb::steal(order_flow_new(*head, body, symbol.ptr(), futures.ptr(), bias.ptr()));
 }
 
-// Raw lines without a copy. The capsule keeps their mapping alive, also after the hub was closed.
-nb::object log_view(PyHub& python, u64 start, u64 count) {
-  Hub& hub = python.live();
-  const u64 head = peek_acquire(hub.hot().head), oldest = peek_acquire(hub.hot().oldest_line);
-  if (start < oldest) start = oldest;
-  if (start > head) start = head;
-  count = std::min(count, head - start);
-  std::shared_ptr<Window> window;
-  const unsigned char* at = count == 0 ? nullptr : hub.log().view(start, count, &window);
-  if (!at) return nb::none();
-  auto* keep = new std::shared_ptr<Window>(std::move(window));
-  nb::capsule owner(keep, [](void* p) noexcept { delete static_cast<std::shared_ptr<Window>*>(p); });
-  return nb::cast(nb::ndarray<nb::numpy, const u8, nb::ndim<1>>(at, {count * kLineBytes}, owner), nb::rv_policy::reference);
-}
-
 nb::bytes history(PyHub& python, u16 channel, u32 frame, u64 from, u64 to, i64 from_ts, i64 to_ts, u64 limit, bool forming) {
   Hub& hub = python.live();
   std::vector<CandleBody> bodies;
@@ -520,7 +505,12 @@ nb::list cursors(PyHub& python) {
 }  // namespace
 
 void add_hub(nb::module_& m) {
-  static PyType_Slot slots_of_type[] = {{Py_tp_methods, hot_methods}, {0, nullptr}};
+  static std::vector<PyMethodDef> methods;
+  for (const PyMethodDef* table : {hot_methods, array_methods}) {
+    for (; table->ml_name; ++table) methods.push_back(*table);
+  }
+  methods.push_back({nullptr, nullptr, 0, nullptr});
+  static PyType_Slot slots_of_type[] = {{Py_tp_methods, methods.data()}, {0, nullptr}};
   nb::class_<PyHub>(m, "Hub", nb::type_slots(slots_of_type), nb::dynamic_attr(), nb::is_weak_referenceable(),
                     "One process's attachment to a hub directory. tapehub.DataHub is the public class.")
       .def(
@@ -642,7 +632,6 @@ void add_hub(nb::module_& m) {
       .def("_tick_objects", &tick_objects)
       .def("_candle_objects", &candle_objects)
       .def("_order_flow_object", &order_flow_object)
-      .def("_log_view", &log_view)
       .def("_history", &history)
       .def("_verify_segment", &verify_segment)
       .def("_segments", [](PyHub& self) { return self.live().log().segments(); })
@@ -703,7 +692,10 @@ NB_MODULE(_native, m) {
   using namespace tapehub::py;
   nb::set_leak_warnings(false);  // hubs that live until the interpreter ends are meant
   m.doc() = "The native core of tapehub: the tape, its views, and the market types.";
-  if (add_types(m.ptr()) != 0) throw nb::python_error();
+  if (add_types(m.ptr()) != 0 || add_arrays(m.ptr()) != 0) throw nb::python_error();
+  m.def("set_array_types", [](nb::handle tick, nb::handle candle, nb::handle batch) {
+    if (!set_array_types(tick.ptr(), candle.ptr(), batch.ptr())) throw nb::python_error();
+  }, "tick"_a, "candle"_a, "batch"_a);
   nb::register_exception_translator([](const std::exception_ptr& p, void*) {
     try {
       std::rethrow_exception(p);

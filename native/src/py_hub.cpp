@@ -302,6 +302,43 @@ PyObject* update_tick(PyObject* self, PyObject* object) {
   return result;
 }
 
+// Candles are read straight into the objects that are returned.
+PyObject* candle_list(PyHub& python, Hub& hub, const PyHub::Known& known, const RingQuery& query) {
+  std::vector<PyObject*>& made = python.scratch;
+  made.resize(query.limit);
+  const CandleBody empty{};
+  for (u64 i = 0; i < query.limit; ++i) {
+    made[i] = candle_new(empty, known.symbol, nullptr);
+    if (made[i]) continue;
+    while (i-- > 0) Py_DECREF(made[i]);
+    return nullptr;
+  }
+  u64 count = 0;
+  PyObject* list = nullptr;
+  try {
+    if (query.limit != 0) {
+      count = hub.rings().fill(*known.shared, query, [&made](u64 i) -> CandleBody& {
+        return reinterpret_cast<PyCandle*>(made[i])->body;
+      });
+    }
+    list = PyList_New(Py_ssize_t(count));
+  } catch (...) {
+    for (PyObject* candle : made) Py_DECREF(candle);
+    throw;
+  }
+  const u64 unused = query.limit - count;
+  for (u64 i = 0; i < query.limit; ++i) {
+    if (!list || i < unused) {
+      Py_DECREF(made[i]);
+      continue;
+    }
+    auto* candle = reinterpret_cast<PyCandle*>(made[i]);
+    candle->source = Py_XNewRef(python.source_name(hub, candle->body.source));
+    PyList_SET_ITEM(list, Py_ssize_t(i - unused), made[i]);
+  }
+  return list;
+}
+
 PyObject* get_latest_candles(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject* names) {
   static const char* const kNames[] = {"symbol", "limit", "timeframe"};
   PyObject* given[3] = {};
@@ -342,21 +379,8 @@ PyObject* get_latest_candles(PyObject* self, PyObject* const* args, Py_ssize_t n
     put(slot.get_candles_calls, slot.get_candles_calls + 1);
     const PyHub::Known* known = python.find(hub, given[0]);
     if (!known) return PyErr_Occurred() ? nullptr : PyList_New(0);
-    query.limit = std::min<u64>(query.limit, kTimeframes[query.frame].capacity + 1);
-    if (python.scratch.size() < query.limit) python.scratch.resize(query.limit);
-    const u64 count = hub.rings().read(*known->shared, query, python.scratch.data());
-    PyObject* list = PyList_New(Py_ssize_t(count));
-    if (!list) return nullptr;
-    for (u64 i = 0; i < count; ++i) {
-      PyObject* source = python.source_name(hub, python.scratch[i].source);
-      PyObject* candle = candle_new(python.scratch[i], known->symbol, source);
-      if (!candle) {
-        Py_DECREF(list);
-        return nullptr;
-      }
-      PyList_SET_ITEM(list, Py_ssize_t(i), candle);
-    }
-    return list;
+    query.limit = std::min<u64>(query.limit, hub.rings().bound(*known->shared, query));
+    return candle_list(python, hub, *known, query);
   } catch (const Error& error) {
     raise(error);
     return nullptr;

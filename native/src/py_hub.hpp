@@ -53,7 +53,7 @@ class PyHub {
   // Python callables: (symbol) -> canonical name; (symbol, source) -> channel id, defining what is missing.
   PyObject* normalise = nullptr;
   PyObject* define = nullptr;
-  std::vector<CandleBody> scratch;
+  std::vector<PyObject*> scratch;  // empty between calls, kept for its memory
 
  private:
   static constexpr u32 kCached = 256;
@@ -80,6 +80,9 @@ class PyHub {
 };
 
 extern PyMethodDef hot_methods[];
+extern PyMethodDef array_methods[];  // those that answer with arrays
+int add_arrays(PyObject* module);
+bool set_array_types(PyObject* tick, PyObject* candle, PyObject* batch);
 PyHub* py_hub(PyObject* self);  // defined in bindings.cpp, which knows nanobind
 
 // Checks of one tick, shared by update_tick and publish. Empty when it may be published.

@@ -47,12 +47,15 @@ inline std::string settle(Hub& hub, const std::vector<Model>& possible, Model* f
          std::to_string(possible.front().log.size()) + " and " + std::to_string(possible.back().log.size());
 }
 
-// Before any repair: each channel is wholly before or wholly after.
+// Before any repair: each channel is as it was before the attempt, or after a whole part of it.
 inline std::string nothing_torn(Hub& hub, const std::vector<Model>& possible) {
   for (u32 id = 0; id < possible.front().channels.size(); ++id) {
-    const std::string before = compare_channel(hub, possible.front(), id);
-    if (before.empty()) continue;
-    const std::string after = compare_channel(hub, possible.back(), id);
+    std::string before, after;
+    for (const Model& model : possible) {
+      after = compare_channel(hub, model, id);
+      if (after.empty()) break;
+      if (before.empty()) before = after;
+    }
     if (!after.empty()) return "neither before (" + before + ") nor after (" + after + ")";
   }
   return {};
@@ -73,7 +76,7 @@ inline void copy_hub(const std::string& from, const std::string& to) {
   }
 }
 
-inline void check_rebuilt(const Home& home, const std::vector<Model>& possible, bool with_checkpoint) {
+inline void check_rebuilt(const Home& home, const std::vector<Model>& possible, i64 now, bool with_checkpoint) {
   copy_hub(home.hub(), home.hub("copy"));
   if (!with_checkpoint) {
     std::filesystem::remove(home.hub("copy") + "/checkpoint");
@@ -83,7 +86,7 @@ inline void check_rebuilt(const Home& home, const std::vector<Model>& possible, 
   {
     Hub copy(home.hub("copy"), home.options("copy"));
     CHECK_EMPTY(settle(copy, possible, &model));
-    const Operation next = tick(0, model.ts_event_max + kMinute, 200);
+    const Operation next = tick(0, now + kMinute, 200);
     publish(copy, next);
     model.apply(next);
     CHECK_EMPTY(compare(copy, model));
@@ -114,8 +117,8 @@ inline void die_beside_a_living_writer(const Case& c) {
       else CHECK(was_killed(status));
       CHECK_EMPTY(nothing_torn(hub, possible));
       if (round % c.copy_step == 0) {
-        check_rebuilt(home, possible, true);
-        check_rebuilt(home, possible, false);
+        check_rebuilt(home, possible, w.now, true);
+        check_rebuilt(home, possible, w.now, false);
       }
       const Operation next = w.next_tick(0, 300'000'000);
       publish(hub, next);

@@ -93,6 +93,18 @@ class Applier {
     rare_changed_ = true;
   }
 
+  // After a writer died: counters that it tagged but never made visible must not become valid when the log passes
+  // their tag. (A candle under such a tag is written again by the same record.)
+  void forget_unfinished() {
+    const auto forget = [](auto* pair, u64 applied) {
+      for (u32 i = 0; i < 2; ++i) {
+        if (peek(pair[i].seq) > applied) put(pair[i].seq, kUnset);
+      }
+    };
+    forget(hot_.rare, peek(hot_.block[peek(hot_.flip) & 1].head) - 1);
+    for (u64 id = 0, n = peek(hot_.channels); id < n; ++id) forget(views_.channel(u32(id)).rare, applied_seq(u16(id)));
+  }
+
   // The records up to `last_seq` are in the log: make their effects visible. `head` is the next free line.
   void end(u64 last_seq, u64 head, u64 records) {
     for (CandleBody* body : touched_) put_release(body->seq, last_seq);

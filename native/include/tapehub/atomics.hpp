@@ -76,6 +76,33 @@ inline void read_words(T& to, const T& from) {
   }
 }
 
+// A copy of 96 bytes in half the instructions, for loops over candles. Written in assembly because to C++ it is a race;
+// x86 loads are in order and the sequence word is checked behind it, as behind the loop above.
+#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
+inline void read_96(void* to, const void* from) {
+  asm volatile(
+      "movdqu (%1), %%xmm0\n\t"
+      "movdqu 16(%1), %%xmm1\n\t"
+      "movdqu 32(%1), %%xmm2\n\t"
+      "movdqu 48(%1), %%xmm3\n\t"
+      "movdqu 64(%1), %%xmm4\n\t"
+      "movdqu 80(%1), %%xmm5\n\t"
+      "movdqu %%xmm0, (%0)\n\t"
+      "movdqu %%xmm1, 16(%0)\n\t"
+      "movdqu %%xmm2, 32(%0)\n\t"
+      "movdqu %%xmm3, 48(%0)\n\t"
+      "movdqu %%xmm4, 64(%0)\n\t"
+      "movdqu %%xmm5, 80(%0)\n\t"
+      :
+      : "r"(to), "r"(from)
+      : "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5");
+}
+template <>
+inline void read_words(CandleBody& to, const CandleBody& from) {
+  read_96(&to, &from);
+}
+#endif
+
 // Private to shared, or shared to shared by the lock's owner.
 template <class T>
 inline void write_words(T& to, const T& from) {

@@ -217,8 +217,14 @@ class Attachment {
   void load_control();
   void save_control();
   bool views_usable();
+  bool at_home(const ViewsHeader& header) const {
+    FileId id;
+    return file_id(directory_ + "/locks", &id) && header.home_device == u64(id.device) && header.home_inode == u64(id.inode);
+  }
+  void remove_left_over_memory(const std::string& root);
   void rebuild();
   void take_slot();
+  static void sweep_orphans(const std::string& root);
   bool tail_is_sound();
   bool sound_up_to(u64 head);
   bool restore_segment_size(u64 segment);

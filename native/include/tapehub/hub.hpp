@@ -31,6 +31,12 @@ struct RecordInput {
 class Hub {
  public:
   Hub(const std::string& directory, const Options& options) : at_(directory, options), rings_(at_.views(), at_.control().grace_ns) {
+    if (at_.cut_tail()) {  // sequences from here on belong to the new epoch
+      RecordInput input;
+      input.kind = Kind::Epoch;
+      input.fixed1 = at_.control().epoch;
+      publish_record(input);
+    }
     if (options.helper_thread) helper_ = std::thread([this] { help(); });
   }
   ~Hub() {
@@ -528,13 +534,14 @@ class Hub {
 
   void help();
   void drop_old_segments();
+  void close_by_ticks_without_server();
 
   Attachment at_;
   RingReader rings_;
   std::thread helper_;
   std::atomic<bool> stop_{false};
   u64 synced_seen_ = 0;
-  i64 next_sync_ = 0, next_look_ = 0, next_checkpoint_ = 0, next_retention_ = 0;
+  i64 next_sync_ = 0, next_look_ = 0, next_checkpoint_ = 0, next_retention_ = 0, next_server_look_ = 0;
   bool maintainer_ = false;
 };
 

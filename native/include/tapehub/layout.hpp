@@ -397,6 +397,8 @@ struct ViewsHeader {
   u64 epoch;
   char boot_id[40];
   u64 bytes_fixed;  // offset of the arena
+  u64 home_device;  // of <hub>/locks: a copied hub directory must not find its way to the original's views
+  u64 home_inode;
 };
 
 // ---------------------------------------------------------------- control file and slots

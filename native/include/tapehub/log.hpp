@@ -176,20 +176,16 @@ class Log {
     }
     Mapping map = Mapping::of(file.fd(), geometry_.segment_bytes(), true, temporary);
     populate(map.at(), map.bytes(), true);
-    auto* header = map.at<SegmentHeader>();
-    header->magic = kMagic;
-    header->format = kFormat;
-    header->segment_lines = geometry_.segment_lines;
-    std::memcpy(header->hub_id, hub_id_, sizeof hub_id_);
-    header->segment = segment;
-    header->epoch = epoch;
-    header->created_ns = wall_ns();
-    header->word = make_word(segment << geometry_.shift, Kind::Segment, kHeaderLines);
-    header->crc32c = crc32c(header, offsetof(SegmentHeader, records_before));
+    fill_header(*map.at<SegmentHeader>(), segment, epoch);
     crash_point();
     if (::rename(temporary.c_str(), path.c_str()) != 0) fail_errno("rename into place", path);
     crash_point();
     return true;
+  }
+
+  // Over a damaged one, with nobody attached: the records behind it are sound.
+  void write_header(u64 segment, u64 epoch) {
+    fill_header(*reinterpret_cast<SegmentHeader*>(writable(segment << geometry_.shift)), segment, epoch);
   }
 
   // Stable storage for lines [from, to): the written range only.
@@ -218,6 +214,18 @@ class Log {
     std::atomic<u64> segment{0};
     Mapping map;
   };
+
+  void fill_header(SegmentHeader& header, u64 segment, u64 epoch) const {
+    header.magic = kMagic;
+    header.format = kFormat;
+    header.segment_lines = geometry_.segment_lines;
+    std::memcpy(header.hub_id, hub_id_, sizeof hub_id_);
+    header.segment = segment;
+    header.epoch = epoch;
+    header.created_ns = wall_ns();
+    header.word = make_word(segment << geometry_.shift, Kind::Segment, kHeaderLines);
+    header.crc32c = crc32c(&header, offsetof(SegmentHeader, records_before));
+  }
 
   Window* map(u64 segment) {
     std::lock_guard guard(mutex_);

@@ -50,6 +50,31 @@ class RingReader {
   // As read, from a state that the caller took: -1 when the ring has moved on since.
   i64 try_read(const Channel& channel, const ChannelState& state, const HubBlock& hub, const RingQuery& query,
                CandleBody* out) const {
+    const i64 count = try_fill(channel, state, hub, query, [out](u64 i) -> CandleBody& { return out[i]; });
+    if (count > 0 && u64(count) < query.limit) {
+      std::memmove(out, out + (query.limit - u64(count)), u64(count) * sizeof(CandleBody));
+    }
+    return count;
+  }
+
+  // The same into places of the caller's choosing: out(0) to out(limit - 1), of which the last `count` are filled.
+  template <class Out>
+  u64 fill(const Channel& channel, const RingQuery& query, Out out) const {
+    ChannelState state;
+    for (u32 attempt = 0; attempt < kReadAttempts; ++attempt) {
+      if (!try_read_channel(channel, state)) continue;
+      HubBlock hub;
+      read_flipped(views_.hot().flip, views_.hot().block, hub);
+      const i64 count = try_fill(channel, state, hub, query, out);
+      if (count >= 0) return u64(count);
+      cpu_pause();
+    }
+    fail_lapped("a candle ring");
+  }
+
+  template <class Out>
+  i64 try_fill(const Channel& channel, const ChannelState& state, const HubBlock& hub, const RingQuery& query,
+               Out out) const {
     const Zone zone = views_.zone();  // each time: the calendar may have been published after we attached
     const u64 applied = state.block.applied_seq;
     const u64 end = state.rare.ring_end[query.frame], low = lowest(state.rare, query.frame);
@@ -57,7 +82,7 @@ class RingReader {
     const Pending& pending = state.block.pending;
     u64 room = query.limit, count = 0;
     bool older_are_final = false;
-    // Newest first into the end of the output, then moved to its front.
+    // Newest first, from the end of the output on.
     auto emit = [&](CandleBody& body) {
       if (!older_are_final) {
         const bool closed = close_of(zone, query.frame, body.timestamp, channel.week_days) <= mark;
@@ -69,7 +94,7 @@ class RingReader {
       } else {
         body.status = u8(body.revision > 1 ? CandleStatus::Revised : CandleStatus::Final);
       }
-      CandleBody& slot = out[query.limit - ++count];
+      CandleBody& slot = out(query.limit - ++count);
       if (&slot != &body) slot = body;
       --room;
     };
@@ -94,12 +119,12 @@ class RingReader {
     }
     while (ordinal > low && room > 0) {
       if (older_are_final && query.from == kTimeNever) {
-        const i64 copied = read_final(channel, query.frame, ordinal, std::min(room, ordinal - low), applied, out + room);
+        const i64 copied = read_final(channel, query.frame, ordinal, std::min(room, ordinal - low), applied, room, out);
         if (copied < 0) return -1;
         count += u64(copied);
         break;
       }
-      CandleBody& body = out[query.limit - count - 1];
+      CandleBody& body = out(query.limit - count - 1);
       if (!read_entry(channel, query.frame, --ordinal, applied, body)) return -1;
       if (body.timestamp < query.from) break;
       if (body.timestamp >= query.to) {
@@ -108,7 +133,6 @@ class RingReader {
       }
       emit(body);
     }
-    if (count < query.limit && count > 0) std::memmove(out, out + (query.limit - count), count * sizeof(CandleBody));
     return i64(count);
   }
 
@@ -117,14 +141,15 @@ class RingReader {
     return std::max(rare.ring_base[frame], end > capacity ? end - capacity : 0);
   }
 
-  // The long run of finished candles below `ordinal`, newest at out[-1]: a chunk at a time.
-  i64 read_final(const Channel& channel, u32 frame, u64 ordinal, u64 count, u64 applied, CandleBody* out) const {
+  // The long run of finished candles below `ordinal`, newest at out(room - 1): a chunk at a time.
+  template <class Out>
+  i64 read_final(const Channel& channel, u32 frame, u64 ordinal, u64 count, u64 applied, u64 room, Out out) const {
     for (u64 left = count; left > 0;) {
       const u64 in_chunk = std::min(left, (ordinal - 1) % kChunkEntries + 1);
       const CandleBody* pair = views_.entry(channel, frame, ordinal - 1);
       if (!pair) return -1;
       for (u64 i = 0; i < in_chunk; ++i, pair -= 2) {
-        CandleBody& body = *--out;
+        CandleBody& body = out(--room);
         if (!read_tagged(pair, applied, body)) return -1;
         body.status = u8(body.revision > 1 ? CandleStatus::Revised : CandleStatus::Final);
       }

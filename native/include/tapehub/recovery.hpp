@@ -83,7 +83,7 @@ struct Recovery {
       for (u32 i = 0; i < 8; ++i) any |= peek(words[i]);
       if (any == 0) continue;
       const u64 word = peek(words[0]);
-      if (word != 0 && word_seq(word) == n) damaged = true;
+      if (word != 0 && (n == line || word_seq(word) == n)) damaged = true;
       if (!keep_in.empty()) {
         if (!keep) keep = File::open(keep_in, O_WRONLY | O_CREAT | O_APPEND);
         if (::write(keep.fd(), bytes, kLineBytes) != ssize_t(kLineBytes)) fail_errno("write", keep_in);
@@ -246,7 +246,7 @@ inline bool Attachment::views_usable() {
     Views found(views_file.fd(), false, views_path);
     const ViewsHeader& header = found.header();
     usable = header.magic == kMagic && header.format == kFormat && header.ready == 1 &&
-             header.epoch == control_.epoch && std::memcmp(header.hub_id, control_.hub_id, 16) == 0;
+             header.epoch == control_.epoch && std::memcmp(header.hub_id, control_.hub_id, 16) == 0 && at_home(header);
     if (usable) {
       file_id(views_path, &views_id_);
       views_ = std::move(found);
@@ -314,6 +314,44 @@ inline bool Attachment::restore_segment_size(u64 segment) {
   return true;
 }
 
+// Of earlier incarnations, also of one that was killed while it was built. Nobody is attached to them.
+inline void Attachment::remove_left_over_memory(const std::string& root) {
+  namespace fs = std::filesystem;
+  std::error_code ec;
+  std::vector<std::string> found;
+  for (auto& entry : fs::directory_iterator(root, ec)) {
+    if (entry.path().filename().string().starts_with("tapehub-")) found.push_back(entry.path().string());
+  }
+  if (control_.memory_dir[0]) found.push_back(memory_dir());
+  for (const std::string& path : found) {
+    File file = File::try_open(path + "/views", O_RDONLY);
+    if (!file || file_size(file.fd()) < sizeof(ViewsHeader)) continue;
+    const Mapping map = Mapping::of(file.fd(), sizeof(ViewsHeader), false, path);
+    const ViewsHeader& header = *map.at<ViewsHeader>();
+    const bool ours = header.magic == kMagic && std::memcmp(header.hub_id, control_.hub_id, 16) == 0 && at_home(header);
+    if (ours) fs::remove_all(path, ec);
+  }
+}
+
+// Memory files of hubs that are gone, left by processes that were killed.
+inline void Attachment::sweep_orphans(const std::string& root) {
+  namespace fs = std::filesystem;
+  const std::string prefix = "tapehub-" + std::to_string(::getuid()) + "-";
+  std::error_code ec;
+  for (auto& entry : fs::directory_iterator(root, ec)) {
+    const std::string path = entry.path().string();
+    if (!entry.path().filename().string().starts_with(prefix)) continue;
+    struct stat st;
+    if (::stat(path.c_str(), &st) != 0 || wall_ns() / kSecond - st.st_mtim.tv_sec < 60) continue;  // maybe being made
+    const std::string hub = read_small_file(path + "/hub");
+    const std::string data = read_small_file(hub + "/control");
+    ControlFile control{};
+    if (data.size() == sizeof control) std::memcpy(&control, data.data(), sizeof control);
+    if (!hub.empty() && path == control.memory_dir) continue;
+    fs::remove_all(path, ec);
+  }
+}
+
 inline void Attachment::rebuild() {
   namespace fs = std::filesystem;
   std::error_code ec;
@@ -322,12 +360,13 @@ inline void Attachment::rebuild() {
   // A memory directory of this hub's own, so that two incarnations never meet.
   std::string root = options_.memory_root;
   if (root.empty()) root = ::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : directory_;
-  if (!fresh && control_.memory_dir[0] && fs::exists(memory_dir(), ec)) fs::remove_all(memory_dir(), ec);
+  remove_left_over_memory(root);
   char id[64];
   std::snprintf(id, sizeof id, "/tapehub-%u-%02x%02x%02x%02x%02x%02x-%llx", unsigned(::getuid()), control_.hub_id[0],
                 control_.hub_id[1], control_.hub_id[2], control_.hub_id[3], control_.hub_id[4], control_.hub_id[5],
                 static_cast<unsigned long long>(wall_ns()));
   const std::string memory = root + id;
+  sweep_orphans(root);
   if (memory.size() >= sizeof control_.memory_dir) fail(Cause::Invalid, "path of the memory directory is too long: " + memory);
   fs::create_directories(memory, ec);
   if (ec) fail_errno("create the memory directory", memory, ec.value());
@@ -362,6 +401,10 @@ inline void Attachment::rebuild() {
   std::memcpy(header.hub_id, control_.hub_id, 16);
   std::memcpy(header.boot_id, control_.boot_id, sizeof header.boot_id);
   header.bytes_fixed = ViewsLayout::kArena;
+  FileId home;
+  if (!file_id(directory_ + "/locks", &home)) fail_errno("look up", directory_ + "/locks");
+  header.home_device = u64(home.device);
+  header.home_inode = u64(home.inode);
   for (u32 i = 0; i < kInstrumentsMax; ++i) writable_views.instrument(i).primary_channel = kNone16;
   hot.rare[1].seq = kUnset;
   hot.block[0].ts_event_max = kTimeNever;
@@ -418,7 +461,11 @@ inline void Attachment::rebuild() {
     lost_records |= beyond.clean_beyond(geometry.segment_lines, cut_path(from));
     u64 word;
     const u64 header_line = segment << geometry.shift;
-    if (examine(log_->writable(header_line), header_line, geometry, &word) != Found::Record) {
+    if (examine(log_->writable(header_line), header_line, geometry, &word) == Found::Record) continue;
+    if (from > geometry.first_line(segment)) {
+      log_->write_header(segment, control_.epoch);  // there are records behind it
+      lost_records = true;
+    } else {
       ::unlink(log_->path_of(segment).c_str());  // made again when it is needed
     }
   }

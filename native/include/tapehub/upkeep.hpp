@@ -62,6 +62,7 @@ inline void Hub::repair() {
   Hot& hot = writer_hot();
   HubBlock block;
   read_words(block, hot.block[peek(hot.flip) & 1]);
+  at_.applier().forget_unfinished();
   Recovery recovery{at_, block.head};
   recovery.replay();
   const Geometry& geometry = log().geometry();
@@ -129,10 +130,34 @@ inline void Hub::upkeep(bool everything) {
     next_checkpoint_ = now + 2 * kSecond;
     at_.checkpoint();
   }
+  if (now >= next_server_look_) {
+    next_server_look_ = now + kSecond;
+    close_by_ticks_without_server();
+  }
   if (now >= next_retention_) {
     next_retention_ = now + 5 * kSecond;
     drop_old_segments();
   }
+}
+
+// A server that died takes its watermarks along: from here on intervals are closed by the ticks again, and the log says so.
+inline void Hub::close_by_ticks_without_server() {
+  const HubState state = read_hub(hot());
+  if (WatermarkMode(state.rare.clock.watermark_mode) != WatermarkMode::Server) return;
+  if (at_.locks().holder(kByteServer) != 0) return;
+  ClockBody clock = state.rare.clock;
+  clock.watermark_mode = u32(WatermarkMode::Ticks);
+  clock.watermark_ns = state.block.watermark_ns;
+  RecordInput input;
+  input.kind = Kind::Clock;
+  input.ts_event = now_under(state.rare.clock, state.block.ts_event_max);
+  input.flags = 1;
+  input.payload = &clock;
+  input.payload_bytes = sizeof clock;
+  publish_record(input, [&](RecordInput&) {
+    const bool still = read_hub(hot()).block.watermark_mode == u32(WatermarkMode::Server);
+    return still && at_.locks().holder(kByteServer) == 0 ? kUnset : u64{0};
+  });
 }
 
 // Unlink whole segments, oldest first, that are checkpointed, over the bounds, and released by every durable cursor

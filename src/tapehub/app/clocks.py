@@ -66,7 +66,9 @@ def live_publishers(hub: DataHub, watch_s: float = 0.25) -> list[str]:
     """
     server = hub.server()
     others = [
-        row for row in hub.processes() if row["alive"] and row["slot"] != hub._slot() and row["pid"] != (server or [0])[0]
+        row
+        for row in hub.processes()
+        if row["alive"] and row["slot"] != hub._slot() and row["pid"] != (server or [0])[0]
     ]
     # Attaching publishes a few definitions; whoever published no more than that is a reader.
     suspects = {row["slot"]: row for row in others if row["received"] or row["published"] > _DEFINITIONS}
@@ -101,7 +103,7 @@ def change_clock(
         return False
     if not force and (names := live_publishers(hub)):
         raise HubHeld(
-            f"{', '.join(names)} publishes under the hub's {clock}: {hub.path}; use a hub of its own (--name replay), or "
+            f"{', '.join(names)} publishes under the hub's {clock}: {hub.path}; use another hub (--name replay), or "
             "--force-clock if those ticks may become late or early"
         )
     hub.set_clock(mode, anchor_ns=anchor_ns, rate=rate)

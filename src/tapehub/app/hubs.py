@@ -66,4 +66,4 @@ def open_or_create(hub: Path | None, name: str | None, listed_as: str) -> Iterat
 
 
 def _absent(where: Path) -> str:
-    return f'no hub at {where}: expected one that was made; start it with "tapehub serve", or name another by --hub or --name'
+    return f'no hub at {where}: expected one that runs; start it with "tapehub serve", or name another: --hub or --name'

@@ -1,4 +1,4 @@
-"""The way of every quote from a feed into the hub: counted as received, judged by the gate, published, accounted for."""
+"""The way of every quote from a feed into the hub: counted as received, judged by the gate, published."""
 
 from __future__ import annotations
 
@@ -92,7 +92,9 @@ class Publisher:
             self._set_aside(records, verdict.accepted, verdict.quarantined, verdict.reasons, symbols)
         self._put(verdict.accepted, symbols, source)
 
-    def _set_aside(self, records: Records, accepted: Records, bad: Records, reasons: Any, symbols: tuple[str, ...]) -> None:
+    def _set_aside(
+        self, records: Records, accepted: Records, bad: Records, reasons: Any, symbols: tuple[str, ...]
+    ) -> None:
         for reason in np.unique(reasons).tolist():
             label = Reason(reason).label
             for symbol, number in _by_symbol(bad[reasons == reason], symbols):

@@ -99,7 +99,9 @@ def first_quote_ns(recordings: Sequence[Recording]) -> int | None:
 def _files(paths: Sequence[Path]) -> Iterator[tuple[bool, Path]]:
     for path in paths:
         if path.is_dir():
-            yield from ((False, inner) for inner in sorted(path.rglob("*")) if inner.is_file() and _visible(inner, path))
+            yield from (
+                (False, inner) for inner in sorted(path.rglob("*")) if inner.is_file() and _visible(inner, path)
+            )
         elif path.exists():
             yield True, path
         else:

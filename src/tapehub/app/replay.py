@@ -96,7 +96,7 @@ def _rate(speed: str | None, rebase_to: str | None) -> float:
         raise ConfigError(f"--rebase {rebase_to!r}: expected now; a recording can only be moved to the present")
     if speed is not None and speed_of(speed) != 1:
         raise ConfigError(
-            f"--speed {speed} with --rebase now: expected 1, since the wall clock runs at that pace; drop one of the two"
+            f"--speed {speed} with --rebase now: expected 1, as the wall clock runs at that pace; drop one of the two"
         )
     return 1.0
 
@@ -179,7 +179,9 @@ def _report(hub: DataHub, account: dict[str, Any]) -> None:
     fates = [f"{count_text(account['published'])} published", f"{count_text(account['duplicates'])} duplicates"]
     if account["refused"]:
         fates.append(f"{count_text(account['refused'])} refused")
-    fates.append(f"{count_text(sum(account['quarantined'].values()))} quarantined" + (f" ({reasons})" if reasons else ""))
+    fates.append(
+        f"{count_text(sum(account['quarantined'].values()))} quarantined" + (f" ({reasons})" if reasons else "")
+    )
     verb = "interrupted after" if account["interrupted"] else "read"
     names = " ".join(account["instruments"])
     out.print(

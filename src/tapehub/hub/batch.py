@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import numpy.typing as npt
 
+from tapehub._native import Rows, set_array_types
 from tapehub.errors import MissingExtra
 from tapehub.model.records import CANDLE, TICK
 
@@ -17,37 +18,28 @@ if TYPE_CHECKING:
     import pyarrow
 
     from tapehub._native import Candle, Tick
-    from tapehub.hub.datahub import DataHub
-    from tapehub.hub.stream import Record
 
 __all__ = ["Batch"]
 
 _TIMES = ("timestamp", "ts_event", "ts_recv", "ts_publish", "ts_first", "ts_last", "ts_arrival")
 
 
-class Batch:
-    """Hold rows, oldest first. Immutable in use; indexing and ``len`` are numpy's.
+class Batch(Rows):
+    """Hold rows, oldest first. Immutable in use; indexing and ``len`` are numpy's; ``numpy()`` gives the array.
 
     Attributes:
         lost: records overwritten before a stream could read them, 0 elsewhere.
         records: the records of other kinds that a stream was asked for, in log order.
-        symbols: instrument id to symbol, for the rows here.
     """
 
-    __slots__ = ("_hub", "_rows", "lost", "records", "symbols")
+    __slots__ = ()
 
-    def __init__(
-        self, rows: npt.NDArray[Any], hub: DataHub, *, lost: int = 0, records: tuple[Record, ...] = ()
-    ) -> None:
-        self._rows = rows
-        self._hub = hub
-        self.lost = lost
-        self.records = records
-        self.symbols: dict[int, str] = hub._symbols_of(rows)
-
-    def numpy(self) -> npt.NDArray[Any]:
-        """Give the rows, shape (n,), dtype `tapehub.TICK` or `tapehub.CANDLE`. No copy."""
-        return self._rows
+    @property
+    def symbols(self) -> dict[int, str]:
+        """Instrument id to symbol, for the rows here."""
+        if self._symbols is None:
+            self._symbols = self._hub._symbols_of(self._rows)
+        return self._symbols
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -161,3 +153,6 @@ class Batch:
         lost = f", {self.lost} lost" if self.lost else ""
         other = f", {len(self.records)} other records" if self.records else ""
         return f"<Batch of {len(self)} {kind}{' of ' + names if names else ''}{lost}{other}>"
+
+
+set_array_types(TICK, CANDLE, Batch)

@@ -26,7 +26,7 @@ from tapehub.hub.stream import AsyncStream, Stream
 from tapehub.model.calendars import zone_transitions
 from tapehub.model.instruments import InstrumentBook
 from tapehub.model.policies import ClockMode, OnLap, PriceBasis, SyncMode, WaitStrategy
-from tapehub.model.records import TICK, Kind
+from tapehub.model.records import Kind
 from tapehub.model.timeframes import parse
 
 __all__ = ["DataHub", "connect"]
@@ -251,7 +251,7 @@ class DataHub(Hub):
         """
         return reading.ticks(self, symbol, limit, start, end)
 
-    def candles(
+    def _candles_between(
         self,
         symbol: str,
         timeframe: str = "1m",
@@ -262,10 +262,7 @@ class DataHub(Hub):
         forming: bool = False,
         source: str | None = None,
     ) -> Batch:
-        """Read the newest candles that open in [start, end), from memory; `history` goes further back.
-
-        ``forming=True`` adds the one that is not finished. Default limit: 100, or all in memory when bounded.
-        """
+        """Answer `candles` when it is asked for more than a symbol, a timeframe and a limit."""
         return reading.candles(self, symbol, timeframe, limit, start, end, forming=forming, source=source)
 
     def history(
@@ -284,14 +281,6 @@ class DataHub(Hub):
     def snapshot(self, symbol: str, timeframe: str = "1m", limit: int = 100) -> Snapshot:
         """Read tick, candles, order flow, state, age and completeness of a symbol in one consistent read."""
         return reading.snapshot(self, symbol, parse(timeframe), limit)
-
-    def log(self, start: int = 0, n: int | None = None) -> npt.NDArray[Any]:
-        """View raw log lines [start, start + n) without copying, dtype `tapehub.TICK`, read-only.
-
-        Lines of other records are in there too: a tick's ``seq`` is its line number, theirs has high bits set.
-        """
-        raw = self._log_view(start, (1 << 40) if n is None else n)
-        return np.empty(0, TICK) if raw is None else raw.view(TICK)
 
     def stream(
         self,

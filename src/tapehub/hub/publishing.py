@@ -149,7 +149,9 @@ def ticks(
 def _column(array: npt.NDArray[Any], name: str, kind: type) -> npt.NDArray[Any]:
     column = array[name]
     if column.dtype == kind:
-        return column
+        # A packed row's stride may be no multiple of the field's size, which the native module cannot walk.
+        walkable = column.flags.aligned and column.ndim == 1 and column.strides[0] % column.itemsize == 0
+        return column if walkable or column.ndim != 1 else column.copy()
     if kind is np.int64 and column.dtype.kind == "M":
         return column.astype("M8[ns]").view(np.int64)
     same_family = column.dtype.kind in ("iu" if np.issubdtype(kind, np.integer) else "fiu")

@@ -1,0 +1,200 @@
+"""The market as a hub shows it, one row for each instrument: the table of `watch` and of the demonstration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from tapehub.app.clocks import Clock, clock_of
+from tapehub.app.console import count_text, span_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tapehub import Candle, DataHub
+
+__all__ = ["Board", "Row"]
+
+_MINUTE = 60_000_000_000
+_STATE_STYLE = {
+    "live": "green",
+    "unverified": "cyan",
+    "quiet": "blue",
+    "stale": "bold red",
+    "dead": "bold red",
+    "closed": "dim",
+    "empty": "dim",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Show one instrument at one instant.
+
+    Attributes:
+        decimals: digits after the point of its prices.
+        ticks_per_minute: ticks of the last minute of the hub clock.
+        candle: the last finished minute, or None.
+        move: 1 when the bid rose since the row before, -1 when it fell.
+    """
+
+    symbol: str
+    decimals: int
+    bid: float | None
+    ask: float | None
+    spread: float | None
+    age_s: float | None
+    state: str
+    ticks_per_minute: int
+    candle: Candle | None
+    move: int = 0
+
+    def price(self, value: float | None) -> str:
+        """Write a price with the instrument's digits."""
+        return "–" if value is None else f"{value:.{self.decimals}f}"
+
+
+class Board:
+    """Read rows from a hub and lay them out. One thread.
+
+    Args:
+        symbols: those to show, in this order; all of the hub when empty.
+    """
+
+    def __init__(self, hub: DataHub, symbols: Sequence[str] = ()) -> None:
+        self._hub = hub
+        self._symbols = [hub._names.canonical(symbol) for symbol in symbols]
+        self._last_bids: dict[str, float] = {}
+        self._moves: dict[str, int] = {}
+
+    def rows(self) -> list[Row]:
+        """Read the present state of every instrument."""
+        known = self._hub.instruments
+        return [
+            self._row(symbol, int(known[symbol]["decimals"]) if symbol in known else 5)
+            for symbol in self._symbols or sorted(known)
+        ]
+
+    def _row(self, symbol: str, decimals: int) -> Row:
+        seen = self._hub.snapshot(symbol, limit=2)
+        if seen.tick is None:
+            return Row(symbol, decimals, None, None, None, None, seen.state, 0, None)
+        bid = seen.tick.bid
+        before = self._last_bids.get(symbol, bid)
+        if bid != before:
+            self._moves[symbol] = 1 if bid > before else -1
+        self._last_bids[symbol] = bid
+        final = [candle for candle in seen.candles if candle.status != "forming"]
+        return Row(
+            symbol=symbol,
+            decimals=decimals,
+            bid=bid,
+            ask=seen.tick.ask,
+            spread=seen.tick.spread,
+            age_s=seen.age_s,
+            state=seen.state,
+            ticks_per_minute=self._ticks_of_a_minute(symbol, seen.now_ns),
+            candle=final[-1] if final else None,
+            move=self._moves.get(symbol, 0),
+        )
+
+    def _ticks_of_a_minute(self, symbol: str, now_ns: int) -> int:
+        seconds = self._hub.candles(symbol, "1s", limit=62, forming=True).numpy()
+        return int(np.sum(seconds["ticks"][seconds["timestamp"] > now_ns - _MINUTE]))
+
+    def render(self) -> RenderableType:
+        """Lay the board out for a terminal."""
+        return Group(self._heading(clock_of(self._hub)), self.table())
+
+    def table(self) -> RenderableType:
+        """Lay out the rows alone."""
+        rows = self.rows()
+        if not rows:
+            return Text("no instrument yet: waiting for the first tick", style="dim")
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for name, justify in _COLUMNS:
+            table.add_column(name, justify=justify, no_wrap=True)
+        for row in rows:
+            table.add_row(*_cells(row))
+        return table
+
+    def lines(self) -> list[str]:
+        """Write the board for a log or a pipe: one line for each instrument."""
+        clock = clock_of(self._hub)
+        label = f" {clock.label}" if clock.label else ""
+        at = f"{_time(clock.now_ns)}{label}"
+        rows = self.rows()
+        return [f"{at} {_plain(row)}" for row in rows] or [f"{at} no instrument yet"]
+
+    def _heading(self, clock: Clock) -> Text:
+        heading = Text()
+        if clock.label:
+            heading.append(f" {clock.label} ", style="bold black on yellow")
+            heading.append(" ")
+        if clock.now_ns > 0:
+            heading.append(datetime.fromtimestamp(clock.now_ns / 1e9, UTC).strftime("%a %d %b %Y %H:%M:%S UTC"), "bold")
+        if clock.rate not in (0.0, 1.0):
+            heading.append(f"  {clock.rate:g}×")
+        server = self._hub.server()
+        heading.append(f"   {self._hub.path.name}", style="dim")
+        heading.append(f", server {server[0]}" if server else ", no server", style="dim")
+        heading.append(f", {count_text(self._hub._hub_state()['records'])} records", style="dim")
+        return heading
+
+
+_COLUMNS: tuple[tuple[str, Literal["left", "right"]], ...] = (
+    ("instrument", "left"),
+    ("bid", "right"),
+    ("ask", "right"),
+    ("spread", "right"),
+    ("age", "right"),
+    ("state", "left"),
+    ("ticks/min", "right"),
+    ("last minute", "left"),
+)
+
+
+def _cells(row: Row) -> list[Text]:
+    colour = {1: "green", -1: "red", 0: ""}[row.move]
+    return [
+        Text(row.symbol, style="bold"),
+        Text(row.price(row.bid), style=colour),
+        Text(row.price(row.ask), style=colour),
+        Text("–" if row.spread is None else f"{row.spread:.1f}"),
+        Text("–" if row.age_s is None else span_text(max(row.age_s, 0.0))),
+        Text(row.state, style=_STATE_STYLE.get(row.state, "")),
+        Text(count_text(row.ticks_per_minute)),
+        _candle(row),
+    ]
+
+
+def _candle(row: Row) -> Text:
+    candle = row.candle
+    if candle is None:
+        return Text("–", style="dim")
+    arrow, colour = ("▲", "green") if candle.close > candle.open else ("▼", "red")
+    if candle.close == candle.open:
+        arrow, colour = "=", "dim"
+    opened, closed = row.price(candle.open), row.price(candle.close)
+    return Text(f"{candle.timestamp:%H:%M} {opened} ") + Text(f"{arrow} {closed}", style=colour)
+
+
+def _plain(row: Row) -> str:
+    if row.bid is None:
+        return f"{row.symbol} {row.state}"
+    candle = "" if row.candle is None else f", last minute {_candle(row).plain}"
+    return (
+        f"{row.symbol} {row.price(row.bid)}/{row.price(row.ask)} {row.spread:.1f} pips, {row.state}, "
+        f"age {span_text(max(row.age_s or 0.0, 0.0))}, {row.ticks_per_minute}/min{candle}"
+    )
+
+
+def _time(ts_ns: int) -> str:
+    return datetime.fromtimestamp(max(ts_ns, 0) / 1e9, UTC).strftime("%H:%M:%S")

@@ -1,0 +1,132 @@
+"""`tapehub status`: what the hub holds, who is there, and whether the counts add up."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich import box
+from rich.table import Table
+
+from tapehub.app.board import Board
+from tapehub.app.clocks import clock_of
+from tapehub.app.console import Exit, bytes_text, count_text, out, print_json, span_text
+from tapehub.app.hubs import HubOption, NameOption, attach
+
+if TYPE_CHECKING:
+    from tapehub import DataHub
+
+__all__ = ["status"]
+
+_LINE_BYTES = 64
+_BAD_STATES = ("stale", "dead")
+
+
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    hub: HubOption = None,
+    name: NameOption = None,
+) -> None:
+    """Show the hub: clock, server, processes, readers, instruments, ledger.
+
+    Exit 1 when an instrument is stale or dead or the ledger does not add up, 3 when nobody runs the hub.
+    """
+    with attach(hub, name, "status") as opened:
+        facts = opened.get_status()
+        ledger = opened.ledger()
+        states = {symbol: opened.state(symbol) for symbol in opened.instruments}
+        others = [row for row in facts["processes"] if row["slot"] != opened._slot()]
+        code = _verdict(states, ledger, others)
+        if as_json:
+            print_json(facts | {"processes": others, "states": states, "ledger": ledger, "exit_code": int(code)})
+        else:
+            _show(opened, facts, ledger, others)
+            out.print(_sentence(code, states, ledger, opened))
+    if code is not Exit.OK:
+        raise typer.Exit(code)
+
+
+def _verdict(states: dict[str, str], ledger: dict[str, Any], others: list[dict[str, Any]]) -> Exit:
+    if not others:
+        return Exit.NOT_RUNNING
+    if not ledger["balanced"] or any(state in _BAD_STATES for state in states.values()):
+        return Exit.FAILED
+    return Exit.OK
+
+
+def _sentence(code: Exit, states: dict[str, str], ledger: dict[str, Any], hub: DataHub) -> str:
+    if code is Exit.NOT_RUNNING:
+        return f'[yellow]resting[/]: no process runs this hub; start it with "tapehub serve --hub {hub.path}"'
+    if not ledger["balanced"]:
+        return '[bold red]the ledger does not add up[/]: run "tapehub verify"'
+    if code is Exit.FAILED:
+        bad = ", ".join(f"{symbol} {state}" for symbol, state in states.items() if state in _BAD_STATES)
+        return f"[bold red]not fresh[/]: {bad}; is the feed running?"
+    return "[green]all is well[/]"
+
+
+def _show(hub: DataHub, facts: dict[str, Any], ledger: dict[str, Any], others: list[dict[str, Any]]) -> None:
+    server = facts["server"]
+    facts_table = Table.grid(padding=(0, 2))
+    facts_table.add_column(style="dim")
+    facts_table.add_column()
+    held = bytes_text((facts["head"] - facts["oldest"]) * _LINE_BYTES)
+    left = "" if facts["days_left"] is None else f", {facts['days_left']:,.0f} days of room at this pace"
+    since = "" if server is None else f"process {server[0]}, since {server[1]:%Y-%m-%d %H:%M:%S} UTC"
+    for label, text in (
+        ("hub", f"[bold]{facts['path']}[/]"),
+        ("instance", f"{facts['hub_id']}, epoch {facts['epoch']}"),
+        ("clock", str(clock_of(hub))),
+        ("server", since or "none: ticks close the candles"),
+        ("log", f"{count_text(facts['records'])} records, {held}{left}"),
+        ("ledger", _ledger_text(ledger)),
+    ):
+        facts_table.add_row(label, text)
+    out.print(facts_table)
+    if facts["symbols_tracked"]:
+        out.print(Board(hub).table())
+    if others:
+        out.print(_processes(others, facts["readers"]))
+
+
+def _ledger_text(ledger: dict[str, Any]) -> str:
+    parts = [f"{count_text(ledger['ticks'])} ticks"]
+    if ledger["received"]:
+        parts[0] = f"{count_text(ledger['received'])} received by feeds, {parts[0]} in the log"
+    parts += [
+        f"{count_text(ledger[key])} {label}"
+        for key, label in (
+            ("duplicates", "duplicates"),
+            ("refused", "refused"),
+            ("quarantined", "quarantined"),
+            ("lost_in_producer", "[red]lost in dead producers[/]"),
+        )
+        if ledger[key]
+    ]
+    return ", ".join(parts)
+
+
+def _processes(others: list[dict[str, Any]], readers: list[dict[str, Any]]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("process")
+    for name in ("pid", "attached", "published"):
+        table.add_column(name, justify="right")
+    table.add_column("reads")
+    now_s = datetime.now(UTC).timestamp()
+    for row in others:
+        streams = [
+            f"{reader['name'] or 'stream'} {count_text(reader['delivered'])}"
+            + (f", {count_text(reader['lag'])} behind" if reader["lag"] else "")
+            + (f", [red]{count_text(reader['lost'])} lost[/]" if reader["lost"] else "")
+            for reader in readers
+            if reader["pid"] == row["pid"]
+        ]
+        table.add_row(
+            row["name"],
+            str(row["pid"]),
+            span_text(max(now_s - row["attached_ns"] / 1e9, 0)),
+            count_text(row["published"]),
+            "; ".join(streams),
+        )
+    return table

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 from benchmarks.data import SYMBOLS, Quote, ticks
 from benchmarks.peers.base import Address, Feature, Wait, optional, package_version
 
-__all__ = ["PEER", "TapeHub", "open_hub"]
+__all__ = ["PEER", "TapeHub", "open_hub", "warm"]
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _FILL = 40_000
@@ -28,9 +29,22 @@ def open_hub(path: str, **options: Any) -> Any:
     return hub
 
 
+def warm(hub: Any) -> None:
+    """Make this process a writer and wait until the segments ahead are prefaulted: first use is not the row."""
+    hub._repair()
+    state = hub._hub_state()
+    wanted = (state["head"] // state["segment_lines"] + 2) * state["segment_lines"]
+    for _ in range(500):
+        if hub._hub_state()["ready"] >= wanted:
+            break
+        sleep(0.01)
+    sleep(0.2)
+
+
 class _Producer:
     def __init__(self, address: Address) -> None:
         self.hub = optional("tapehub").DataHub.open(address["path"], create=False)
+        warm(self.hub)
         self.publish: Callable[[Any], object] = self.hub.update_tick
 
     def encode(self, quotes: Sequence[Quote]) -> Sequence[Any]:

@@ -20,6 +20,7 @@ from benchmarks.data import ticks as make_ticks
 from benchmarks.measure import Measurement, median, quiet_gc
 from benchmarks.peers import HUB
 from benchmarks.peers.base import optional
+from benchmarks.peers.tapehub import warm
 from benchmarks.report import Check, Result
 from benchmarks.workers import Link
 
@@ -81,6 +82,7 @@ def _hub(link: Link, room: str, count: int) -> None:
     for turn, _ in enumerate(link.requests()):
         hub = data_hub.open(f"{room}/hub{turn}", create=True)
         hub.set_clock("event")
+        warm(hub)
         with quiet_gc():
             start = perf_counter_ns()
             for batch in batches:

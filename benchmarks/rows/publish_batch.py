@@ -17,6 +17,7 @@ from benchmarks.data import SYMBOLS, TICK, ticks
 from benchmarks.measure import Measurement, median, quiet_gc
 from benchmarks.peers import HUB
 from benchmarks.peers.base import Address, optional
+from benchmarks.peers.tapehub import warm
 from benchmarks.report import Check, Result
 from benchmarks.workers import Link
 
@@ -54,6 +55,7 @@ def _collect(times_ns: list[int]) -> Measurement:
 
 def _hub(link: Link, address: Address, rounds: int, pause_s: float) -> None:
     hub = optional("tapehub").DataHub.open(address["path"], create=False)
+    warm(hub)
     symbols = list(SYMBOLS)
     link.ready()
     for _ in link.requests():

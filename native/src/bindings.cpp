@@ -7,7 +7,7 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
-#include "py_hub.hpp"
+#include "py_follower.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -193,80 +193,6 @@ u64 gather(PyHub& python, const std::vector<u64>& sequences, Bytes out) {
   return count;
 }
 
-struct Scan {
-  u64 next;         // where to go on
-  u64 ticks;        // copied to out
-  u64 records;      // passed, wanted or not
-  u64 other;        // sequence of the wanted record of another kind that stopped the scan, or 0
-  u64 lost_before;  // the first line that is still there, when `from` is not: else 0
-};
-
-// Copy wanted ticks from line `from` on until `out` is full, `to` is reached, or a wanted record of another kind comes.
-Scan scan(Hub& hub, u64 from, u64 to, const u8* channels, u64 channels_bytes, u64 kinds, i64 from_ts, i64 to_ts,
-          unsigned char* out, u64 room) {
-  Scan result{from, 0, 0, 0, 0};
-  const Geometry& geometry = hub.log().geometry();
-  u64 line = from;
-  auto wanted = [&](u16 instrument, u8 source) {
-    if (channels_bytes == 0) return true;
-    if (instrument >= kInstrumentsMax || source >= kSourcesMax) return false;
-    const u16 slot = peek(hub.views().channel_slot(instrument, source));
-    return slot != 0 && u64(slot - 1) < channels_bytes && channels[slot - 1] != 0;
-  };
-  while (line < to) {
-    const unsigned char* bytes = hub.log().line(line);
-    if (!bytes) {
-      const u64 oldest = peek_acquire(hub.hot().oldest_line);
-      if (oldest <= line) break;
-      result.lost_before = oldest;
-      break;
-    }
-    // A run inside one segment, at consecutive addresses.
-    const u64 stop = std::min(to, geometry.end_line(geometry.segment_of(line)));
-    for (; line < stop; bytes += kLineBytes) {
-      const u64 word = peek_acquire(*reinterpret_cast<const Word*>(bytes));
-      const Kind kind = word_kind(word);
-      if (kind == Kind::Tick) [[likely]] {
-        if (word != line) {  // not a record: the caller gave a sequence inside one, or the tape is damaged
-          result.next = line;
-          return result;
-        }
-        auto* tick = reinterpret_cast<const TickLine*>(bytes);
-        if ((kinds & 1) && wanted(tick->instrument, tick->source) && tick->ts_event >= from_ts && tick->ts_event < to_ts) {
-          if (result.ticks == room) {
-            result.next = line;
-            return result;
-          }
-          std::memcpy(out + result.ticks++ * kLineBytes, bytes, kLineBytes);
-        }
-        ++result.records;
-        ++line;
-        continue;
-      }
-      if (word_seq(word) != line) {
-        result.next = line;
-        return result;
-      }
-      const u32 lines = word_lines(word);
-      if (kind != Kind::Pad && kind != Kind::Segment) {
-        auto* head = reinterpret_cast<const RecordHead*>(bytes);
-        const bool everyones = head->instrument == kNone16;
-        if ((kinds >> u32(kind) & 1) && (everyones || wanted(head->instrument, head->source))) {
-          result.next = line + lines;
-          result.other = line;
-          ++result.records;
-          return result;
-        }
-        ++result.records;
-      }
-      line += lines;
-      bytes += (lines - 1) * kLineBytes;
-    }
-  }
-  result.next = line;
-  return result;
-}
-
 nb::tuple scan_into(PyHub& python, u64 from, u64 to, nb::bytes channels, u64 kinds, i64 from_ts, i64 to_ts, Bytes out) {
   Hub& hub = python.live();
   Scan result;
@@ -319,9 +245,8 @@ nb::list tick_objects(PyHub& python, ConstBytes lines) {
   for (u64 i = 0; i < lines.shape(0) / kLineBytes; ++i) {
     TickLine line;
     std::memcpy(&line, lines.data() + i * kLineBytes, kLineBytes);
-    const InstrumentRow& row = hub.views().instrument(line.instrument % kInstrumentsMax);
-    nb::str symbol(row.symbol);
-    out.append(nb::steal(tick_new(line, symbol.ptr(), python.source_name(hub, line.source), row.pip_size)));
+    out.append(nb::steal(tick_new(line, python.symbol_name(hub, line.instrument), python.source_name(hub, line.source),
+                                  python.pip_size(hub, line.instrument))));
   }
   return out;
 }
@@ -331,8 +256,7 @@ nb::list candle_objects(PyHub& python, ConstBytes bodies) {
   for (u64 i = 0; i < bodies.shape(0) / sizeof(CandleBody); ++i) {
     CandleBody body;
     std::memcpy(&body, bodies.data() + i * sizeof body, sizeof body);
-    nb::str symbol(hub.views().instrument(body.instrument % kInstrumentsMax).symbol);
-    out.append(nb::steal(candle_new(body, symbol.ptr(), python.source_name(hub, body.source))));
+    out.append(nb::steal(candle_new(body, python.symbol_name(hub, body.instrument), python.source_name(hub, body.source))));
   }
   return out;
 }
@@ -704,6 +628,7 @@ NB_MODULE(_native, m) {
     }
   });
   add_hub(m);
+  add_follower(m);
   // A caller's own object, or a dict, as one of ours; ours come back as they are.
   m.def("as_tick", [](nb::handle object) {
     PyTick* out;

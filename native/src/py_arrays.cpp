@@ -156,13 +156,12 @@ PyObject* candles(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObj
     Py_DECREF(method);
     return result;
   }
-  u8 frame = kMinuteFrame;
   RingQuery query{};
+  query.frame = kMinuteFrame;
   query.limit = 100;
-  if (given[1] && !timeframe_from_object(given[1], &frame)) return nullptr;
+  if (given[1] && !parse_timeframe(given[1], &query.frame)) return nullptr;
   if (given[2] && !to_u64(given[2], "limit", &query.limit)) return nullptr;
-  query.frame = frame;
-  query.limit = std::min<u64>(query.limit, kTimeframes[frame].capacity + 1);
+  query.limit = std::min<u64>(query.limit, kTimeframes[query.frame].capacity + 1);
   PyHub& python = *py_hub(self);
   PyObject* array = nullptr;
   try {

@@ -80,6 +80,7 @@ void PyHub::forget() {
     }
   }
   for (PyObject*& name : sources_) Py_CLEAR(name);
+  for (PyObject*& name : symbols_) Py_CLEAR(name);
   definitions_seen_ = 0;
 }
 
@@ -164,6 +165,15 @@ PyObject* PyHub::source_name(Hub& hub, u8 source) {
   return sources_[source];
 }
 
+PyObject* PyHub::symbol_name(Hub& hub, u16 instrument) {
+  PyObject*& name = symbols_[instrument % kInstrumentsMax];
+  if (!name) [[unlikely]] {
+    name = PyUnicode_FromString(hub.views().instrument(instrument % kInstrumentsMax).symbol);
+    if (name) PyUnicode_InternInPlace(&name);
+  }
+  return name;
+}
+
 // ---------------------------------------------------------------- checks
 
 i64 latest_allowed(Hub& hub) {
@@ -212,6 +222,28 @@ struct WithoutGil {
 // Another thread or process is in the lock right now: wait for it without the interpreter.
 bool lock_is_free(Hub& hub) { return peek(hub.hot().lock) == 0; }
 
+}  // namespace
+
+bool parse_timeframe(PyObject* object, u32* frame) {
+  u8 found;
+  if (timeframe_from_object(object, &found)) [[likely]] {
+    *frame = found;
+    return true;
+  }
+  // A Timeframe, a rarer alias, or nothing: the model decides, and raises its own error.
+  PyErr_Clear();
+  PyObject* model = PyImport_ImportModule("tapehub.model.timeframes");
+  PyObject* row = model ? PyObject_CallMethod(model, "parse", "O", object) : nullptr;
+  PyObject* index = row ? PyObject_GetAttrString(row, "index") : nullptr;
+  if (index) *frame = u32(PyLong_AsUnsignedLong(index));
+  Py_XDECREF(index);
+  Py_XDECREF(row);
+  Py_XDECREF(model);
+  return !PyErr_Occurred();
+}
+
+namespace {
+
 PyObject* get_latest_tick(PyObject* self, PyObject* symbol) {
   PyHub& python = *py_hub(self);
   try {
@@ -258,7 +290,19 @@ PyObject* update_tick(PyObject* self, PyObject* object) {
   PyObject* result = nullptr;
   try {
     Hub& hub = python.live();
-    if (const PyHub::Known* known = python.find_for_writing(hub, tick->symbol, tick->source)) {
+    // Before anything is defined or written.
+    const bool plain = tick->bid > 0 && tick->ask >= tick->bid && tick->ask < HUGE_VAL && tick->bid_size >= 0 &&
+                       tick->ask_size >= 0 && tick->bid_size < HUGE_VALF && tick->ask_size < HUGE_VALF &&
+                       (tick->ts_event >= kTimeMin || tick->ts_event == kNoTime);
+    const auto refuse = [&] {
+      put(hub.slot().refused, hub.slot().refused + 1);
+      const i64 when = tick->ts_event == kNoTime ? hub.now() : tick->ts_event;
+      raise_invalid("tick of " + std::string(PyUnicode_AsUTF8(tick->symbol)) + ": " +
+                    tick_fault(when, tick->bid, tick->ask, tick->bid_size, tick->ask_size, latest_allowed(hub)));
+    };
+    if (!plain) {
+      refuse();
+    } else if (const PyHub::Known* known = python.find_for_writing(hub, tick->symbol, tick->source)) {
       TickInput input;
       input.ts_event = tick->ts_event == kNoTime ? hub.now() : tick->ts_event;
       input.ts_recv = tick->ts_recv;
@@ -271,26 +315,17 @@ PyObject* update_tick(PyObject* self, PyObject* object) {
       input.source = known->source;
       input.flags = kTickUnverified;
       if (contradicts(*tick, known->pip_size)) input.flags |= kTickCorrected;
-      const bool plain = input.bid > 0 && input.ask >= input.bid && input.ask < HUGE_VAL && input.bid_size >= 0 &&
-                         input.ask_size >= 0 && input.bid_size < HUGE_VALF && input.ask_size < HUGE_VALF &&
-                         input.ts_event >= kTimeMin;
-      const auto fault = [&] {
-        return tick_fault(input.ts_event, input.bid, input.ask, input.bid_size, input.ask_size, latest_allowed(hub));
-      };
-      u64 seq = kUnset;
-      if (plain) [[likely]] {
-        const bool always = SyncMode(hub.at().control().sync_mode) == SyncMode::Always;
-        if (lock_is_free(hub) && !always) [[likely]] {
-          seq = hub.publish_tick(input);
-        } else {
-          const WithoutGil guard;
-          seq = hub.publish_tick(input);
-          if (always) hub.at().flush();
-        }
+      u64 seq;
+      const bool always = SyncMode(hub.at().control().sync_mode) == SyncMode::Always;
+      if (lock_is_free(hub) && !always) [[likely]] {
+        seq = hub.publish_tick(input);
+      } else {
+        const WithoutGil guard;
+        seq = hub.publish_tick(input);
+        if (always) hub.at().flush();
       }
       if (seq == kUnset) [[unlikely]] {
-        put(hub.slot().refused, hub.slot().refused + 1);
-        raise_invalid("tick of " + std::string(PyUnicode_AsUTF8(known->symbol)) + ": " + fault());
+        refuse();
       } else {
         result = PyLong_FromUnsignedLongLong(seq);
       }
@@ -368,11 +403,7 @@ PyObject* get_latest_candles(PyObject* self, PyObject* const* args, Py_ssize_t n
     }
     query.limit = u64(limit);
   }
-  if (given[2]) {
-    u8 frame;
-    if (!timeframe_from_object(given[2], &frame)) return nullptr;
-    query.frame = frame;
-  }
+  if (given[2] && !parse_timeframe(given[2], &query.frame)) return nullptr;
   try {
     Hub& hub = python.live();
     Slot& slot = hub.slot();

@@ -48,7 +48,9 @@ class PyHub {
   const Known* find(Hub& hub, PyObject* symbol);
   // The channel that a caller's tick goes to, defined on first use; null with an exception.
   const Known* find_for_writing(Hub& hub, PyObject* symbol, PyObject* source);
-  PyObject* source_name(Hub& hub, u8 source);
+  PyObject* source_name(Hub& hub, u8 source);          // borrowed, interned
+  PyObject* symbol_name(Hub& hub, u16 instrument);     // borrowed, interned
+  double pip_size(Hub& hub, u16 instrument) { return peek(hub.views().instrument(instrument % kInstrumentsMax).pip_size); }
 
   // Python callables: (symbol) -> canonical name; (symbol, source) -> channel id, defining what is missing.
   PyObject* normalise = nullptr;
@@ -77,7 +79,11 @@ class PyHub {
   u64 definitions_seen_ = 0;
   Known readable_[kCached], writable_[kCached];
   PyObject* sources_[kSourcesMax] = {};
+  PyObject* symbols_[kInstrumentsMax] = {};
 };
+
+// A timeframe by any of its names; false with UnknownTimeframe.
+bool parse_timeframe(PyObject* object, u32* frame);
 
 extern PyMethodDef hot_methods[];
 extern PyMethodDef array_methods[];  // those that answer with arrays

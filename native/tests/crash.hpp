@@ -23,7 +23,7 @@ struct Case {
   std::function<void(World&, Hub&)> before = [](World&, Hub&) {};  // each round: acknowledged, must survive
   std::function<Attempt(World&)> make;
   u32 step = 1;       // try every step-th store
-  u32 copy_step = 5;  // rebuild copies of the hub in every copy_step-th round
+  u32 copy_step = 20;  // rebuild copies of the hub in every copy_step-th round
 };
 
 // The models that the hub may agree with once the child has died: nothing of the attempt, or a prefix of it.

@@ -57,6 +57,7 @@ Case late() {
     w.publish(hub, w.next_tick(1, kSecond));
   };
   c.make = [](World& w) { return attempt(tick(1, w.now - 80 * kSecond, w.price())); };
+  c.step = 3;
   return c;
 }
 Case late_into_the_middle_of_full_rings() {
@@ -89,8 +90,8 @@ Case batch_over_three_channels() {
     ticks.push_back(w.next_tick(0, kSecond));
     return attempt_batch(ticks);
   };
-  c.step = 3;
-  c.copy_step = 7;
+  c.step = 7;
+  c.copy_step = 40;
   return c;
 }
 Case batch_that_rolls_the_segment() {
@@ -101,7 +102,7 @@ Case batch_that_rolls_the_segment() {
     for (u32 i = 0; i < 8; ++i) ticks.push_back(w.next_tick(u16(i % 3), 170'000'000));
     return attempt_batch(ticks);
   };
-  c.step = 5;
+  c.step = 11;
   return c;
 }
 

@@ -35,9 +35,9 @@ struct Failed : std::runtime_error {
   } while (0)
 #define CHECK_EMPTY(text)                                                                                     \
   do {                                                                                                        \
-    const std::string found = (text);                                                                         \
-    if (!found.empty()) {                                                                                     \
-      throw ::tapehub::test::Failed(std::string(__FILE__) + ":" + std::to_string(__LINE__) + ": " + found);   \
+    const std::string difference_ = (text);                                                                   \
+    if (!difference_.empty()) {                                                                                     \
+      throw ::tapehub::test::Failed(std::string(__FILE__) + ":" + std::to_string(__LINE__) + ": " + difference_);   \
     }                                                                                                         \
   } while (0)
 

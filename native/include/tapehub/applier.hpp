@@ -169,6 +169,12 @@ class Applier {
     Channel* shared;
     ChannelBlock block;
     ChannelRare rare;
+    // The candle of each timeframe that this chunk has already taken up, and its interval: the next second nearly always
+    // goes into the same ones.
+    struct {
+      CandleBody* body;
+      i64 start, end;
+    } open[kTimeframeCount];
   };
 
   Work& work_on(u16 channel) {
@@ -182,11 +188,15 @@ class Applier {
     read_words(work.block, work.shared->block[peek(work.shared->flip) & 1]);
     work.applied = work.block.applied_seq;
     work.rare_loaded = false;
+    forget_open(work);
     if (work.block.clock_seq != hub_.clock_seq) {  // lateness starts afresh under a new clock
       work.block.clock_seq = hub_.clock_seq;
       work.block.ts_event_max = kTimeNever;
     }
     return work;
+  }
+  static void forget_open(Work& work) {
+    for (auto& open : work.open) open = {nullptr, 0, 0};
   }
   // Most ticks change nothing in here, so it is copied only when something does.
   ChannelRare& rare_of(Work& work) {
@@ -265,7 +275,7 @@ class Applier {
     if (!body) body = pair + std::max(0, valid_copy(pair, work.applied));
     return peek(body->timestamp);
   }
-  void store(Work& work, u32 frame, u64 ordinal, CandleBody body) {
+  CandleBody* store(Work& work, u32 frame, u64 ordinal, CandleBody body) {
     CandleBody* pair = pair_of(work, frame, ordinal);
     CandleBody* target = touched_in(pair);
     if (!target) {
@@ -277,6 +287,7 @@ class Applier {
     }
     body.seq = kUnset;
     write_words(*target, body);
+    return target;
   }
 
   u64 lowest(const Work& work, u32 frame) const {
@@ -291,6 +302,10 @@ class Applier {
     if (end == low) return Place::Append;
     const i64 top = start_of(work, frame, end - 1);
     if (start > top) return Place::Append;
+    if (start == top) {
+      *ordinal = end - 1;
+      return Place::There;
+    }
     u64 a = low, b = end - 1;  // first entry whose start is not below ours
     while (a < b) {
       const u64 mid = a + (b - a) / 2;
@@ -301,14 +316,32 @@ class Applier {
     const bool full = end - low == kTimeframes[frame].capacity || low != work.rare.ring_base[frame];
     return a == low && full ? Place::Outside : Place::Insert;
   }
-  void put_new(Work& work, u32 frame, u64 ordinal, Place place, const CandleBody& body) {
+  CandleBody* put_new(Work& work, u32 frame, u64 ordinal, Place place, const CandleBody& body) {
     u64& end = work.rare.ring_end[frame];
     work.rare_changed = true;
     if (place == Place::Insert) {
       for (u64 k = end; k > ordinal; --k) store(work, frame, k, current(work, frame, k - 1));
     }
-    store(work, frame, ordinal, body);
+    CandleBody* stored = store(work, frame, ordinal, body);
     ++end;
+    return stored;
+  }
+
+  // `merge` on a body that this chunk is filling, touching only what a part can change.
+  static void merge_in_place(CandleBody& body, const Pending& part, i64 arrival) {
+    if (part.high > peek(body.high)) put(body.high, part.high);
+    if (part.low < peek(body.low)) put(body.low, part.low);
+    if (part.ts_last >= peek(body.ts_last)) {
+      put(body.close, part.close);
+      put(body.ts_last, part.ts_last);
+    }
+    if (part.ts_first < peek(body.ts_first)) {
+      put(body.open, part.open);
+      put(body.ts_first, part.ts_first);
+    }
+    put(body.volume, peek(body.volume) + double(part.ticks));
+    put(body.ticks, peek(body.ticks) + u32(part.ticks));
+    put(body.ts_arrival, arrival);
   }
 
   float coverage(const Work& work, const Interval& interval) const {
@@ -325,6 +358,11 @@ class Applier {
     const i64 mark = late ? watermark(work) : kTimeNever;
     bool applied_late = false;
     for (u32 frame = 0; frame < kTimeframeCount; ++frame) {
+      auto& open = work.open[frame];
+      if (!late && part.start >= open.start && part.start < open.end) {
+        merge_in_place(*open.body, part, arrival);
+        continue;
+      }
       const Interval interval = intervals_.of(zone_, frame, part.start, work.shared->week_days);
       u64 ordinal;
       const Place place = place_of(work, frame, interval.start, &ordinal);
@@ -339,7 +377,7 @@ class Applier {
         }
         merge(body, part, arrival);
         if (closed) ++body.revision;
-        store(work, frame, ordinal, body);
+        open = {store(work, frame, ordinal, body), interval.start, interval.end};
       } else if (place == Place::Outside) {
         if (frame == kMinuteFrame) {
           work.rare.late_unapplied += part.ticks;
@@ -350,7 +388,9 @@ class Applier {
         body = candle_of(part, interval.start, frame, arrival, work.shared->source, work.shared->instrument);
         body.coverage = coverage(work, interval);
         if (closed) ++body.revision;
-        put_new(work, frame, ordinal, place, body);
+        CandleBody* stored = put_new(work, frame, ordinal, place, body);
+        // An insertion moves the others: what was open may be another entry now.
+        if (place == Place::Insert) open = {nullptr, 0, 0}; else open = {stored, interval.start, interval.end};
         if (frame == kMinuteFrame) ++work.rare.candles_built;
         if (frame == 0 && interval.start > work.block.ring_top) work.block.ring_top = interval.start;
       }
@@ -372,6 +412,7 @@ class Applier {
 
   void pushed_candle(Work& work, const RecordHead& head, CandleBody body) {
     rare_of(work);
+    forget_open(work);
     if (work.block.pending.ticks != 0) merge_pending(work, false);
     const Interval minute = intervals_.of(zone_, kMinuteFrame, body.timestamp, work.shared->week_days);
     body.timestamp = minute.start;
@@ -445,6 +486,7 @@ class Applier {
 
   void clear(Work& work, u64 seq) {
     ChannelRare& rare = rare_of(work);
+    forget_open(work);
     for (u32 frame = 0; frame < kTimeframeCount; ++frame) rare.ring_base[frame] = rare.ring_end[frame];
     rare.cleared_seq = seq;
     rare.ticks_at_clear = work.block.ticks;
@@ -459,6 +501,7 @@ class Applier {
 
   void gap(Work& work, i64 from, i64 to) {
     rare_of(work);
+    forget_open(work);
     if (work.block.pending.ticks != 0) merge_pending(work, false);
     for (u32 frame = 0; frame < kTimeframeCount; ++frame) {
       for (u64 k = work.rare.ring_end[frame], low = lowest(work, frame); k-- > low;) {

@@ -177,6 +177,7 @@ class Attachment {
   void checkpoint() {
     CheckpointWriter writer(views_, control_.hub_id, control_.epoch);
     ::rename(checkpoint_path().c_str(), (checkpoint_path() + ".old").c_str());
+    crash_point();
     const u64 line = writer.write(checkpoint_path());
     put_release(writable().hot().checkpoint_line, line);
   }

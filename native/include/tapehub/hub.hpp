@@ -31,7 +31,7 @@ struct RecordInput {
 class Hub {
  public:
   Hub(const std::string& directory, const Options& options) : at_(directory, options), rings_(at_.views(), at_.control().grace_ns) {
-    if (at_.cut_tail()) {  // sequences from here on belong to the new epoch
+    if (at_.cut_tail() && !options.read_only) {  // sequences from here on belong to the new epoch
       RecordInput input;
       input.kind = Kind::Epoch;
       input.fixed1 = at_.control().epoch;

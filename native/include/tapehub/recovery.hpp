@@ -83,7 +83,9 @@ struct Recovery {
       for (u32 i = 0; i < 8; ++i) any |= peek(words[i]);
       if (any == 0) continue;
       const u64 word = peek(words[0]);
-      if (word != 0 && (n == line || word_seq(word) == n)) damaged = true;
+      // Announced candles are committed before the record that caused them: without it they were never acknowledged.
+      const bool announced = n != line && word_kind(word) == Kind::Candle;
+      if (word != 0 && (n == line || word_seq(word) == n) && !announced) damaged = true;
       if (!keep_in.empty()) {
         if (!keep) keep = File::open(keep_in, O_WRONLY | O_CREAT | O_APPEND);
         if (::write(keep.fd(), bytes, kLineBytes) != ssize_t(kLineBytes)) fail_errno("write", keep_in);
@@ -440,6 +442,12 @@ inline void Attachment::rebuild() {
     } catch (const Error& error) {
       if (error.cause != Cause::Format) throw;  // a damaged checkpoint only costs time: the log has everything
     }
+  }
+  if (!segments.empty() && segments.front() > 0 && hot.checkpoint_line == 0) {
+    fs::remove_all(memory, ec);
+    fail(Cause::Format, "no sound checkpoint, and the log begins at segment " + std::to_string(segments.front()) +
+                            ", expected 0: what its instruments are called is lost: " + directory_ +
+                            "; restore the file \"checkpoint\" from a backup");
   }
   take_slot();
   writer_views_ = std::move(writable_views);

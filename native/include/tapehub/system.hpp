@@ -133,6 +133,7 @@ inline void write_file_atomically(const std::string& path, const void* data, siz
   }
   crash_point();
   if (::rename(temporary.c_str(), path.c_str()) != 0) fail_errno("rename into place", path);
+  crash_point();
   const auto parent = std::filesystem::path(path).parent_path().string();
   if (File dir = File::try_open(parent, O_RDONLY | O_DIRECTORY)) ::fsync(dir.fd());
 }

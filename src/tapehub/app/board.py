@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from rich import box
@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tapehub.app.clocks import Clock, clock_of
-from tapehub.app.console import count_text, span_text
+from tapehub.app.console import age_text, count_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +40,7 @@ class Row:
 
     Attributes:
         decimals: digits after the point of its prices.
+        pip_size: in price units; None when it is undeclared.
         ticks_per_minute: ticks of the last minute of the hub clock.
         candle: the last finished minute, or None.
         move: 1 when the bid rose since the row before, -1 when it fell.
@@ -47,6 +48,7 @@ class Row:
 
     symbol: str
     decimals: int
+    pip_size: float | None
     bid: float | None
     ask: float | None
     spread: float | None
@@ -78,14 +80,15 @@ class Board:
         """Read the present state of every instrument."""
         known = self._hub.instruments
         return [
-            self._row(symbol, int(known[symbol]["decimals"]) if symbol in known else 5)
+            self._row(symbol, known.get(symbol, {"decimals": 5, "pip_size": None}))
             for symbol in self._symbols or sorted(known)
         ]
 
-    def _row(self, symbol: str, decimals: int) -> Row:
+    def _row(self, symbol: str, known: dict[str, Any]) -> Row:
+        decimals, pip_size = int(known["decimals"]), known["pip_size"]
         seen = self._hub.snapshot(symbol, limit=2)
         if seen.tick is None:
-            return Row(symbol, decimals, None, None, None, None, seen.state, 0, None)
+            return Row(symbol, decimals, pip_size, None, None, None, None, seen.state, 0, None)
         bid = seen.tick.bid
         before = self._last_bids.get(symbol, bid)
         if bid != before:
@@ -95,6 +98,7 @@ class Board:
         return Row(
             symbol=symbol,
             decimals=decimals,
+            pip_size=pip_size,
             bid=bid,
             ask=seen.tick.ask,
             spread=seen.tick.spread,
@@ -118,7 +122,7 @@ class Board:
         rows = self.rows()
         if not rows:
             return Text("no instrument yet: waiting for the first tick", style="dim")
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
         for name, justify in _COLUMNS:
             table.add_column(name, justify=justify, no_wrap=True)
         for row in rows:
@@ -153,10 +157,10 @@ _COLUMNS: tuple[tuple[str, Literal["left", "right"]], ...] = (
     ("instrument", "left"),
     ("bid", "right"),
     ("ask", "right"),
-    ("spread", "right"),
+    ("pips", "right"),
     ("age", "right"),
     ("state", "left"),
-    ("ticks/min", "right"),
+    ("per min", "right"),
     ("last minute", "left"),
 )
 
@@ -168,7 +172,7 @@ def _cells(row: Row) -> list[Text]:
         Text(row.price(row.bid), style=colour),
         Text(row.price(row.ask), style=colour),
         Text("–" if row.spread is None else f"{row.spread:.1f}"),
-        Text("–" if row.age_s is None else span_text(max(row.age_s, 0.0))),
+        Text("–" if row.age_s is None else age_text(row.age_s)),
         Text(row.state, style=_STATE_STYLE.get(row.state, "")),
         Text(count_text(row.ticks_per_minute)),
         _candle(row),
@@ -182,8 +186,8 @@ def _candle(row: Row) -> Text:
     arrow, colour = ("▲", "green") if candle.close > candle.open else ("▼", "red")
     if candle.close == candle.open:
         arrow, colour = "=", "dim"
-    opened, closed = row.price(candle.open), row.price(candle.close)
-    return Text(f"{candle.timestamp:%H:%M} {opened} ") + Text(f"{arrow} {closed}", style=colour)
+    change = abs(candle.close - candle.open) / (row.pip_size or 1.0)
+    return Text(f"{candle.timestamp:%H:%M} {row.price(candle.close)} ") + Text(f"{arrow} {change:.1f}", style=colour)
 
 
 def _plain(row: Row) -> str:
@@ -192,7 +196,7 @@ def _plain(row: Row) -> str:
     candle = "" if row.candle is None else f", last minute {_candle(row).plain}"
     return (
         f"{row.symbol} {row.price(row.bid)}/{row.price(row.ask)} {row.spread:.1f} pips, {row.state}, "
-        f"age {span_text(max(row.age_s or 0.0, 0.0))}, {row.ticks_per_minute}/min{candle}"
+        f"age {age_text(row.age_s or 0.0)}, {row.ticks_per_minute}/min{candle}"
     )
 
 

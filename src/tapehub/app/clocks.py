@@ -46,7 +46,7 @@ class Clock:
         if self.mode is ClockMode.WALL:
             return f"wall clock, {instant_text(self.now_ns)}"
         if self.mode is ClockMode.EVENT:
-            at = instant_text(self.now_ns) if self.now_ns > 0 else "no event yet"
+            at = instant_text(self.now_ns) if self.now_ns > 0 else "no tick yet"
             return f"event clock (time of the latest tick), {at}"
         return f"virtual clock at {self.rate:g}× (SIMULATED), {instant_text(self.now_ns)}"
 

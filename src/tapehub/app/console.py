@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Any
@@ -13,6 +14,7 @@ from tapehub.errors import ConfigError, HubFormatError, HubHeld, HubNotRunning, 
 
 __all__ = [
     "Exit",
+    "age_text",
     "bytes_text",
     "complain",
     "count_text",
@@ -37,8 +39,9 @@ class Exit(IntEnum):
     INTERRUPTED = 130  # Ctrl-C before the work was done
 
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+# In a pipe a line stays a line; on a terminal it breaks between words.
+out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+err = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
 
 
 def exit_of(error: BaseException) -> Exit:
@@ -87,6 +90,18 @@ def span_text(seconds: float) -> str:
     if hours < 48:
         return f"{sign}{hours} h {minutes} min"
     return f"{sign}{hours // 24:,} d"
+
+
+def age_text(seconds: float) -> str:
+    """Write an age in one unit and at most six characters, for tables."""
+    if seconds < 0.0995:
+        return f"{max(seconds, 0) * 1000:.0f} ms"
+    for limit, size, unit in ((9.95, 1, ".1f s"), (120, 1, ".0f s"), (7200, 60, ".0f min"), (172_800, 3600, ".0f h")):
+        if seconds < limit:
+            form, name = unit.split()
+            return f"{seconds / size:{form}} {name}"
+    days = seconds / 86_400
+    return f"{days:.0f} d" if days < 1000 else f"{days / 365.25:.0f} y"
 
 
 def bytes_text(size: float) -> str:

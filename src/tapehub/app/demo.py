@@ -199,7 +199,9 @@ def _run(path: Path, seconds: float | None, data: list[Path], stop: threading.Ev
     try:
         with DataHub.open(path, name="demo") as hub:
             memory = Path(hub._hub_state()["memory_dir"])
-            note(crew.collector.ready["remark"])
+            note(f"SIMULATED: the market clock began on {OPENS_AT:%A %-d %B %Y at %H:%M} in London")
+            for remark in crew.collector.ready["remarks"]:
+                note(remark)
             note(f"in another terminal: tapehub watch --hub {path}")
             _show(hub, crew, seconds, stop)
             outcome = crew.finish(hub)

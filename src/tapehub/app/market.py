@@ -9,7 +9,6 @@ from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from tapehub.app.console import instant_text
 from tapehub.app.recordings import find_recordings, first_quote_ns
 from tapehub.feeds.feed import Quotes, Records
 from tapehub.feeds.replay import Recording, merge
@@ -26,20 +25,20 @@ _DAYS = 4
 _TICKS_PER_S = 2.0
 
 
-def market(data: list[Path], start_ns: int, seed: int) -> tuple[Iterator[Quotes], list[str], str]:
+def market(data: list[Path], start_ns: int, seed: int) -> tuple[Iterator[Quotes], list[str], list[str]]:
     """Choose the market.
 
     Returns:
-        the quotes, in order of event time, the first at `start_ns` or soon after; their instruments; a remark on where
+        the quotes, in order of event time, the first at `start_ns` or soon after; their instruments; remarks on where
         they come from.
     """
     if data:
         return _recorded(data, start_ns)
     feed = Synthetic(SYMBOLS, start_ns, start_ns + _DAYS * 86_400 * _SECOND, seed=seed, ticks_per_s=_TICKS_PER_S)
-    return feed.batches(), list(feed.symbols), f"a made-up market (seed {seed}); DATA=path plays real files"
+    return feed.batches(), list(feed.symbols), [f"a made-up market (seed {seed}); DATA=path plays real files"]
 
 
-def _recorded(data: list[Path], start_ns: int) -> tuple[Iterator[Quotes], list[str], str]:
+def _recorded(data: list[Path], start_ns: int) -> tuple[Iterator[Quotes], list[str], list[str]]:
     """Move each instrument of each source so that its first tick, or its 13:00 in London, is at the start.
 
     Each by itself, since recordings of different years would otherwise never be seen together.
@@ -56,10 +55,11 @@ def _recorded(data: list[Path], start_ns: int) -> tuple[Iterator[Quotes], list[s
             continue
         from_ns = _london_lunch(recordings, first_ns)
         moved += [_moved(recording.window(from_ns, None), start_ns - from_ns) for recording in recordings]
-        remarks.append(f"{symbol} of {source} from {instant_text(from_ns)} on")
+        remarks.append(f"{symbol} {source} {datetime.fromtimestamp(from_ns / 1e9, UTC):%Y-%m-%d %H:%M}")
+    played = [f"real ticks, moved onto that clock (times UTC): {', '.join(remarks)}"]
     if found.skipped:
-        remarks.append(found.describe_skipped(2))
-    return merge(moved), list(dict.fromkeys(symbol for symbol, _ in channels)), "; ".join(remarks)
+        played.append(found.describe_skipped(2))
+    return merge(moved), list(dict.fromkeys(symbol for symbol, _ in channels)), played
 
 
 def _london_lunch(recordings: list[Recording], first_ns: int) -> int:

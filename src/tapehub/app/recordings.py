@@ -36,9 +36,10 @@ class Found:
         if not self.skipped:
             return ""
         reasons = Counter(_reason(path, why) for path, why in self.skipped)
-        parts = [f"{count} that {reason}" for reason, count in reasons.most_common(most)]
+        parts = [f"{count} × {reason}" for reason, count in reasons.most_common(most)]
         rest = len(self.skipped) - sum(count for _, count in reasons.most_common(most))
-        return f"skipped {len(self.skipped)} files: " + "; ".join(parts + ([f"{rest} others"] if rest else []))
+        files = "1 file" if len(self.skipped) == 1 else f"{len(self.skipped)} files"
+        return f"skipped {files}: " + "; ".join(parts + ([f"{rest} others"] if rest else []))
 
 
 def find_recordings(
@@ -116,5 +117,5 @@ def _reason(path: Path, why: str) -> str:
     """Shorten an error to what files of one kind share."""
     text = why.removeprefix(f"{path}: ")
     if text.startswith(("begins with", "is empty")):
-        return "are no tick recording"
-    return " ".join(text.partition(":")[0].split())
+        return "no tick recording"
+    return " ".join(text.partition(":")[0].partition(" (")[0].split())

@@ -18,7 +18,7 @@ from tapehub.app.hubs import HubOption, NameOption, open_or_create
 from tapehub.app.publisher import Publisher, due, sliced
 from tapehub.app.recordings import find_recordings, first_quote_ns
 from tapehub.app.stopping import stopping
-from tapehub.errors import ConfigError, RecordingError
+from tapehub.errors import ConfigError, RecordingError, TapehubError
 from tapehub.feeds.feed import Quotes
 from tapehub.feeds.replay import Recording, merge, rebase
 from tapehub.feeds.replay.pacing import speed_of
@@ -76,12 +76,18 @@ def replay(
         _set_clock(opened, rate, first_ns, moved=moved, force=force_clock)
         publisher = Publisher(opened, follows_events=math.isinf(rate))
         began = time.monotonic()
-        _play(publisher, _timed(opened, found.recordings, rate, moved, stop), total)
+        failure: TapehubError | None = None
+        try:
+            _play(publisher, _timed(opened, found.recordings, rate, moved, stop), total)
+        except TapehubError as error:  # a full disk, a damaged file: first say what is in the hub by now
+            failure = error
         account = _account(publisher, time.monotonic() - began, stop.is_set())
         if as_json:
             print_json(account | {"clock": str(clock_of(opened)), "hub": str(opened.path)})
         else:
-            _report(opened, account)
+            _report(opened, account, "failed after" if failure else "interrupted after" if stop.is_set() else "read")
+        if failure is not None:
+            raise failure
     if account["in_flight"]:
         raise typer.Exit(Exit.FAILED)
     if account["interrupted"]:
@@ -172,7 +178,7 @@ def _account(publisher: Publisher, seconds: float, interrupted: bool) -> dict[st
     }
 
 
-def _report(hub: DataHub, account: dict[str, Any]) -> None:
+def _report(hub: DataHub, account: dict[str, Any], verb: str) -> None:
     for why, times in account["refusals"].items():
         note(f"refused {times}: {why}")
     reasons = ", ".join(f"{reason} {count_text(number)}" for reason, number in account["quarantined"].items())
@@ -182,7 +188,6 @@ def _report(hub: DataHub, account: dict[str, Any]) -> None:
     fates.append(
         f"{count_text(sum(account['quarantined'].values()))} quarantined" + (f" ({reasons})" if reasons else "")
     )
-    verb = "interrupted after" if account["interrupted"] else "read"
     names = " ".join(account["instruments"])
     out.print(
         f"{verb} [bold]{count_text(account['received'])}[/] ticks of {names} in {span_text(account['seconds'])} "

@@ -41,8 +41,8 @@ def collect(talk: Conversation, arguments: dict[str, Any]) -> None:
     with DataHub.open(arguments["path"], name="collector") as hub:
         # From the next second on, so that no tick is late because processes take a moment to start.
         start_ns = (hub.now() // _SECOND + 2) * _SECOND
-        batches, symbols, remark = market([Path(path) for path in arguments["data"]], start_ns, arguments["seed"])
-        talk.reply(ready=True, symbols=symbols, remark=remark)
+        batches, symbols, remarks = market([Path(path) for path in arguments["data"]], start_ns, arguments["seed"])
+        talk.reply(ready=True, symbols=symbols, remarks=remarks)
         publisher = Publisher(hub, traced=True)
         for quotes in due(batches, hub.now, 1.0, talk.stop):
             publisher.publish(quotes)
@@ -160,7 +160,7 @@ def main() -> int:
     try:
         ROLES[role](talk, arguments)
     except (TapehubError, OSError) as error:
-        talk.reply(error=f"{type(error).__name__}: {error}")
+        talk.reply(error=str(error))
         return 1
     return 0
 

@@ -77,6 +77,7 @@ def _mode(mode: str | None, at: str | None) -> ClockMode | None:
     chosen = None if mode is None else ClockMode.parse(mode)
     if (chosen is ClockMode.VIRTUAL) != (at is not None):
         raise ConfigError(
-            f'clock {mode} with --at {at}: expected both "virtual" and --at, as "--at 2026-06-02T12:00", or neither'
+            f"clock {mode or 'unchanged'}, --at {at or 'not given'}: expected virtual and --at "
+            "together, as --clock virtual --at 2026-06-02T12:00"
         )
     return chosen

@@ -43,9 +43,10 @@ def verify(
                 }
             )
         elif report.ok:
+            segments = "1 segment" if report.segments == 1 else f"{report.segments} segments"
             size = bytes_text(opened.head * _LINE_BYTES)
             out.print(
-                f"[green]sound[/]: {count_text(report.records)} records in {report.segments} segments ({size}) in "
+                f"[green]sound[/]: {count_text(report.records)} records in {segments} ({size}) in "
                 f"{span_text(seconds)}: {opened.path}"
             )
         for line, what in report.bad if not as_json else ():

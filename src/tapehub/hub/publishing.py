@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from tapehub._native import Candle, OrderFlowMetrics, as_candle, as_order_flow, candle_bytes
 from tapehub.errors import InvalidRecord
+from tapehub.model.policies import ClockMode
 from tapehub.model.records import CANDLE, FLOW_STRUCT, CandleFlag, Kind, TickFlag
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ __all__ = ["candle", "log_zone", "order_flow", "ticks", "warm_start"]
 
 _MINUTE = 60_000_000_000
 _TIME_MIN = 631_152_000_000_000_000  # 1990
+_TIME_MAX = (1 << 63) - 1
 
 
 def log_zone(hub: DataHub, from_ns: npt.NDArray[np.int64], offset_ns: npt.NDArray[np.int64]) -> None:
@@ -32,14 +34,14 @@ def log_zone(hub: DataHub, from_ns: npt.NDArray[np.int64], offset_ns: npt.NDArra
 
 def candle(hub: DataHub, given: Candle, *, warm: bool = False, channel: int | None = None) -> int:
     """Publish one 1-minute candle into the channel that reads of its symbol answer from."""
-    fault = _candle_fault(given, hub.now())
+    fault = _candle_fault(given, _latest_allowed(hub))
     if fault:
         raise InvalidRecord(f"candle of {given.symbol} at {given.timestamp.isoformat()}: {fault}")
     if channel is None:
         channel = hub._names.primary(given.symbol)
     instrument, source = hub._channels()[channel]
     body = np.frombuffer(bytearray(candle_bytes(given)), CANDLE)
-    body["status"] = 1
+    body["status"], body["instrument"] = 1, instrument
     body["source"] = hub._define_source(given.source[:31]) if given.source else source
     body["flags"] = int(CandleFlag.PUSHED) | (int(CandleFlag.WARM) if warm else 0)
     if given.volume_type == "real":
@@ -50,7 +52,12 @@ def candle(hub: DataHub, given: Candle, *, warm: bool = False, channel: int | No
     )
 
 
-def _candle_fault(given: Candle, now_ns: int) -> str:
+def _latest_allowed(hub: DataHub) -> int:
+    """Give the latest time a record may have: a minute ahead of the hub clock, and under an event clock any."""
+    return _TIME_MAX if int(hub._hub_state()["clock_mode"]) == ClockMode.EVENT else hub.now() + _MINUTE
+
+
+def _candle_fault(given: Candle, latest_ns: int) -> str:
     prices = (given.open, given.high, given.low, given.close)
     if given.timeframe != "1m":
         return f"timeframe is {given.timeframe}, expected 1m: longer ones are rolled up by the hub"
@@ -60,7 +67,7 @@ def _candle_fault(given: Candle, now_ns: int) -> str:
         return f"low {given.low}, open {given.open}, close {given.close}, high {given.high}: expected low <= all <= high"
     if not (math.isfinite(given.volume) and given.volume >= 0):
         return f"volume is {given.volume}, expected finite and not negative"
-    if not _TIME_MIN <= given.ts_event <= now_ns + _MINUTE:
+    if not _TIME_MIN <= given.ts_event <= latest_ns:
         return "expected a time from 1990 to a minute ahead of the hub clock"
     return ""
 
@@ -83,7 +90,8 @@ def warm_start(hub: DataHub, symbol: str, candles: Iterable[Candle]) -> int:
 def order_flow(hub: DataHub, given: OrderFlowMetrics) -> int:
     """Publish order-flow metrics."""
     metrics = as_order_flow(given)
-    instrument, source = hub._channels()[hub._names.primary(metrics.symbol)]
+    channel = hub._names.primary(metrics.symbol)  # first: it may have to be defined
+    instrument, source = hub._channels()[channel]
     futures, bias = metrics.futures_symbol.encode()[:255], metrics.order_flow_bias.encode()[:255]
     body = FLOW_STRUCT.pack(
         metrics.window_seconds, metrics.ofi_60s, metrics.net_volume_delta, metrics.buy_volume, metrics.sell_volume,
@@ -91,9 +99,8 @@ def order_flow(hub: DataHub, given: OrderFlowMetrics) -> int:
         metrics.top_of_book_imbalance, metrics.vwap_60s, metrics.toxicity_score, metrics.buy_sweep_count,
         metrics.sell_sweep_count, metrics.updates_count, metrics.is_stale, len(futures), len(bias),
     )  # fmt: skip
-    now = hub.now()
-    at = metrics.ts_event or now
-    if not _TIME_MIN <= at <= now + _MINUTE:
+    at = metrics.ts_event or hub.now()
+    if not _TIME_MIN <= at <= _latest_allowed(hub):
         raise InvalidRecord(
             f"order flow of {metrics.symbol}: timestamp {metrics.timestamp}, expected from 1990 to a minute ahead of the "
             f"hub clock"
@@ -126,8 +133,7 @@ def ticks(
         missing.append("instrument")
     if missing:
         raise InvalidRecord(f"publish got the fields {array.dtype.names}, expected also {', '.join(missing)}")
-    channels = [hub._names.channel(one, source) for one in ([symbol] if symbol is not None else symbols or ())]
-    count, fault = hub._publish_rows(
+    columns = (
         _column(array, "ts_event", np.int64),
         _column(array, "bid", np.float64),
         _column(array, "ask", np.float64),
@@ -135,9 +141,10 @@ def ticks(
         _optional(array, "ask_size", np.float32),
         _optional(array, "ts_recv", np.int64),
         _column(array, "instrument", np.uint16) if symbols is not None else None,
-        channels,
-        0 if verified else int(TickFlag.UNVERIFIED),
     )
+    # Only now: an array that is refused defines no symbol.
+    channels = [hub._names.channel(one, source) for one in ([symbol] if symbol is not None else symbols or ())]
+    count, fault = hub._publish_rows(*columns, channels, 0 if verified else int(TickFlag.UNVERIFIED))
     if fault:
         hub._count(refused=1)
         error = InvalidRecord(f"row {count} of {len(array)}: {fault}; {count} rows before it are published")
@@ -148,15 +155,20 @@ def ticks(
 
 def _column(array: npt.NDArray[Any], name: str, kind: type) -> npt.NDArray[Any]:
     column = array[name]
-    if column.dtype == kind:
+    if column.dtype == kind and column.ndim == 1:
         # A packed row's stride may be no multiple of the field's size, which the native module cannot walk.
-        walkable = column.flags.aligned and column.ndim == 1 and column.strides[0] % column.itemsize == 0
-        return column if walkable or column.ndim != 1 else column.copy()
+        walkable = column.flags.aligned and column.strides[0] % column.itemsize == 0
+        return column if walkable else column.copy()
     if kind is np.int64 and column.dtype.kind == "M":
         return column.astype("M8[ns]").view(np.int64)
-    same_family = column.dtype.kind in ("iu" if np.issubdtype(kind, np.integer) else "fiu")
-    if column.ndim != 1 or not same_family:
-        raise InvalidRecord(f"field {name} is {column.dtype}, expected {np.dtype(kind)}")
+    whole = np.issubdtype(kind, np.integer)
+    if column.ndim != 1 or column.dtype.kind not in ("iu" if whole else "fiu"):
+        raise InvalidRecord(f"field {name} is {array.dtype[name]}, expected {np.dtype(kind)}")
+    if whole and len(column):  # a narrower integer would wrap round, and name another symbol
+        least, most, bounds = int(column.min()), int(column.max()), np.iinfo(kind)
+        if least < bounds.min or most > bounds.max:
+            worst = least if least < bounds.min else most
+            raise InvalidRecord(f"field {name} holds {worst}, expected {bounds.min} to {bounds.max}")
     return column.astype(kind)
 
 

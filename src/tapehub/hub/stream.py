@@ -6,13 +6,14 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from tapehub._native import Follower
 from tapehub.errors import ConfigError, HubClosed, Lapped
 from tapehub.hub.batch import Batch
 from tapehub.hub.intervals import IntervalWatch
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncStream", "Record", "Stream"]
 
-_SPINS = 20_000
+_SPINS = 1_000_000  # some tens of milliseconds, then the wait looks round once
 _READ_AHEAD = 512
+_SLICE_NS = 200_000_000  # between looks at signals and at the hub's identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class Record:
     symbol: str
     source: str
     fixed: tuple[int, int]
-    payload: bytes
+    payload: bytes = field(repr=False)
 
     @property
     def timestamp(self) -> datetime:
@@ -109,7 +111,7 @@ class Stream:
         return int(start)
 
     def _attach(self, position: int) -> None:
-        self._position = position
+        self._follower = Follower(self._hub, position, self._kinds, self._channels(), self._spins)
         self._incarnation = self._hub._incarnation
         self._ordinal: int | None = None
         self._cursor = self._hub._open_cursor(self._name, position)
@@ -121,6 +123,17 @@ class Stream:
     def position(self) -> int:
         """The sequence number that is read next."""
         return self._position
+
+    @property
+    def _position(self) -> int:
+        if self._follower.rewind():  # ticks that were read ahead for iteration
+            self._follower.take_passed()
+            self._ordinal = None
+        return self._follower.position
+
+    @_position.setter
+    def _position(self, line: int) -> None:
+        self._follower.position = line
 
     def poll(self, records_max: int = 4096, timeout_s: float = 0.0) -> Batch:
         """Copy the oldest unread ticks out of the log, and the records of other kinds up to there.
@@ -156,14 +169,25 @@ class Stream:
         while True:
             if self._ready:
                 return self._ready.pop()
-            self._fill()
-            if not self._ready:
-                self._sleep(None)
+            if self._closed:
+                raise HubClosed("this stream was closed: open another one")
+            tick = None if self._watch else self._follower.next(0)
+            if tick is None:
+                self._fill()
+                if self._ready:
+                    continue
+                self._announce_wait()
+                if self._watch:
+                    self._hub._wait(self._position, _SLICE_NS, self._spins)
+                    continue
+                tick = self._follower.next(_SLICE_NS)
+                if tick is None:
+                    continue
+            self.delivered += 1
+            return tick
 
     def _fill(self) -> None:
-        count, others, lost = self._read(self._buffer)
-        if lost and self._on_lap is OnLap.SKIP:
-            self.lost += 0  # counted in _read
+        count, others, _ = self._read(self._buffer)
         if count or others:
             objects: list[Any] = self._hub._tick_objects(self._buffer[:count].view(np.uint8)) if count else []
             objects += others
@@ -178,11 +202,13 @@ class Stream:
         head = hub.head
         if hub._incarnation != self._incarnation:  # the hub was replaced, or this is a forked child
             self._attach(min(self._position, head))
+        if self._symbols is not None:
+            self._follower.set_channels(self._channels())
         after, count, records, other, oldest = hub._scan(
             self._position, head, self._channels(), self._kinds, NEVER, EVER, rows.view(np.uint8)
         )
         if self._ordinal is not None:
-            self._ordinal += records
+            self._ordinal += records + self._follower.take_passed()
         lost = self._lap(oldest) if oldest and not count else 0
         if not lost:
             self._position = after
@@ -260,12 +286,15 @@ class Stream:
             self._mask, self._mask_of = bytes(mask), len(channels)
         return self._mask
 
-    def _sleep(self, seconds: float | None) -> None:
-        wait_ns = 200_000_000 if seconds is None else min(200_000_000, int(seconds * 1e9) + 1)
+    def _sleep(self, seconds: float) -> None:
+        self._announce_wait()
+        self._hub._wait(self._position, min(_SLICE_NS, int(seconds * 1e9) + 1), self._spins)
+
+    def _announce_wait(self) -> None:
         if self._ordinal is None:
             self._ordinal = self._hub._records_before(self._position)  # once, when there is time
+            self._follower.take_passed()
         self._hub._move_cursor(self._cursor, self._position, self.delivered, self.lost, True)
-        self._hub._wait(self._position, wait_ns, self._spins)
 
     def _note(self, delivered: int) -> None:
         self.delivered += delivered

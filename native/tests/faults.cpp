@@ -1,0 +1,304 @@
+// Stopped and killed processes, forks, copies, and how long a view lives.
+#include <sys/resource.h>
+
+#include <thread>
+
+#include "crash.hpp"
+
+using namespace tapehub;
+using namespace tapehub::test;
+
+namespace {
+
+void wait_until_stopped(pid_t pid) {
+  int status = 0;
+  CHECK(::waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status));
+}
+
+void a_stopped_writer_blocks_no_reader_and_is_named_to_writers() {
+  Home home;
+  World w;
+  Options options = home.options("living");
+  options.lock_timeout_ns = 200'000'000;
+  Hub hub(home.hub(), options);
+  w.define(hub);
+  w.fill(hub, 60, 900'000'000);
+  for (const i64 n : {1, 5, 12, 40, 90, 150}) {
+    const Operation o = w.next_tick(1, kSecond);
+    const pid_t pid = start_child([&] {
+      Hub child(home.hub(), home.options("sleeper"));
+      crash_signal = SIGSTOP;
+      crash_countdown = n;
+      publish(child, o);
+    });
+    wait_until_stopped(pid);
+    CHECK_EMPTY(nothing_torn(hub, outcomes(w.model, {o})));
+    std::string told;
+    try {
+      publish(hub, tick(0, w.now, 100));
+    } catch (const Error& error) {
+      CHECK(error.cause == Cause::Stalled);
+      told = error.what();
+    }
+    CHECK(told.find(std::to_string(pid)) != std::string::npos);
+    CHECK(told.find("sleeper") != std::string::npos);
+    ::kill(pid, SIGCONT);
+    CHECK(came_to_its_end(end_of(pid)));
+    w.model.apply(o);
+    w.publish(hub, w.next_tick(0, 100'000'000));
+    CHECK_EMPTY(compare(hub, w.model));
+  }
+}
+
+void a_stopped_writer_that_is_killed_is_repaired() {
+  Home home;
+  World w;
+  Hub hub(home.hub(), home.options("living"));
+  w.define(hub);
+  for (const i64 n : {3, 11, 100}) {
+    const Operation o = w.next_tick(1, kSecond);
+    const pid_t pid = start_child([&] {
+      Hub child(home.hub(), home.options("sleeper"));
+      crash_signal = SIGSTOP;
+      crash_countdown = n;
+      publish(child, o);
+    });
+    wait_until_stopped(pid);
+    const pid_t waiting = start_child([&] {  // queues behind the stopped one
+      Hub child(home.hub(), home.options("patient"));
+      publish(child, tick(0, w.now, 50));
+    });
+    sleep_ns(20'000'000);
+    ::kill(pid, SIGKILL);
+    CHECK(was_killed(end_of(pid)));
+    CHECK(came_to_its_end(end_of(waiting)));
+    std::vector<Model> possible = outcomes(w.model, {o});
+    for (Model& model : possible) model.apply(tick(0, w.now, 50));
+    CHECK_EMPTY(settle(hub, possible, &w.model));
+  }
+}
+
+void a_producer_killed_again_and_again_loses_nothing_acknowledged() {
+  Home home;
+  Options options = home.options("living");
+  options.segments_ahead = 1;
+  Hub hub(home.hub(), options);
+  World w;
+  w.define(hub, 1);
+  auto* acknowledged = static_cast<u64*>(::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  std::mt19937_64 random(11);
+  u64 sent = 0;
+  for (u32 round = 0; round < 24 / kSlow + 4; ++round) {
+    const u64 first = sent;
+    const pid_t pid = start_child([&] {
+      Options mine = home.options("victim");
+      mine.helper_thread = true;
+      Hub child(home.hub(), mine);
+      for (u64 i = first;; ++i) {
+        publish(child, tick(0, kTuesday + i64(i) * 50'000'000, 100 + double(i % 64) / 64));
+        __atomic_store_n(acknowledged, i + 1, __ATOMIC_RELEASE);
+      }
+    });
+    sleep_ns(10'000'000 + i64(random() % 20'000'000));
+    ::kill(pid, SIGKILL);
+    end_of(pid);
+    hub.repair_if_needed();
+    const u64 ticks = read_channel(hub.views().channel(0)).block.ticks;
+    const u64 known = std::max(first, __atomic_load_n(acknowledged, __ATOMIC_ACQUIRE));
+    CHECK(ticks == known || ticks == known + 1);
+    sent = ticks;
+  }
+  for (u64 i = 0; i < sent; ++i) w.model.apply(tick(0, kTuesday + i64(i) * 50'000'000, 100 + double(i % 64) / 64));
+  CHECK_EMPTY(compare(hub, w.model));
+  ::munmap(acknowledged, 4096);
+}
+
+void two_attachments_in_one_process_share_one_hub() {
+  Home home;
+  World w;
+  auto one = std::make_unique<Hub>(home.hub(), home.options("one"));
+  auto two = std::make_unique<Hub>(home.hub(), home.options("two"));
+  w.define(*one);
+  for (u32 i = 0; i < 40; ++i) w.publish(i % 2 ? *one : *two, w.next_tick(u16(i % 3), 700'000'000));
+  CHECK_EMPTY(compare(*one, w.model));
+  CHECK_EMPTY(compare(*two, w.model));
+  one.reset();  // not the last: the memory files stay
+  w.publish(*two, w.next_tick(0, kSecond));
+  CHECK_EMPTY(compare(*two, w.model));
+  CHECK(two->at().lost() == Lost::No);
+  const std::string memory = two->at().memory_dir();
+  two.reset();
+  CHECK(!std::filesystem::exists(memory));
+  Hub again(home.hub(), home.options());
+  CHECK_EMPTY(compare(again, w.model));
+}
+
+void a_forked_child_reads_but_never_writes_as_its_parent() {
+  Home home;
+  World w;
+  Hub hub(home.hub(), home.options("parent"));
+  w.define(hub);
+  w.fill(hub, 60, kSecond);
+  CHECK(hub.at().of_this_process());
+  CHECK(came_to_its_end(in_child([&] {
+    CHECK(!hub.at().of_this_process());
+    CHECK_EMPTY(compare(hub, w.model));
+    bool refused = false;
+    try {
+      publish(hub, tick(0, w.now, 1));
+    } catch (const Error& error) {
+      refused = error.cause == Cause::Closed;
+    }
+    CHECK(refused);
+    hub.~Hub();  // gives nothing of the parent's back
+    Hub own(home.hub(), home.options("child"));
+    CHECK(own.at().me().word() != 0);
+    publish(own, tick(0, w.now + kSecond, 77));
+  })));
+  w.model.apply(tick(0, w.now + kSecond, 77));
+  CHECK(std::filesystem::exists(hub.at().memory_dir()));
+  CHECK(came_to_its_end(in_child([&] {  // and the parent's slot is still held
+    Hub other(home.hub(), home.options("other"));
+    CHECK(other.at().others_alive() == 1);
+  })));
+  w.publish(hub, w.next_tick(0, 3 * kSecond));
+  CHECK_EMPTY(compare(hub, w.model));
+}
+
+void a_copied_directory_is_a_hub_of_its_own() {
+  Home home;
+  World w;
+  Hub hub(home.hub(), home.options());
+  w.define(hub);
+  w.fill(hub, 60, kSecond);
+  copy_hub(home.hub(), home.hub("copy"));
+  {
+    World other = w;
+    Hub copy(home.hub("copy"), home.options("copy"));
+    CHECK_EMPTY(compare(copy, other.model));
+    other.publish(copy, other.next_tick(0, kSecond));
+    CHECK_EMPTY(compare(copy, other.model));
+  }
+  CHECK_EMPTY(compare(hub, w.model));
+  w.publish(hub, w.next_tick(1, kSecond));
+  CHECK_EMPTY(compare(hub, w.model));
+}
+
+void a_view_outlives_its_segment_and_its_hub() {
+  Home home;
+  World w;
+  std::shared_ptr<Window> keep;
+  const unsigned char* view = nullptr;
+  u64 start = 0, lines = 0;
+  {
+    Options options = home.options();
+    options.retention_bytes = 1;
+    Hub hub(home.hub(), options);
+    w.define(hub, 1);
+    w.fill(hub, 4000, kSecond);
+    start = kHeaderLines;
+    lines = 2500;  // crosses two segments
+    view = hub.log().view(start, lines, &keep);
+    CHECK(view != nullptr);
+    hub.at().checkpoint();
+    hub.upkeep(true);
+    CHECK(!std::filesystem::exists(hub.log().path_of(0)));
+    CHECK(peek(hub.hot().oldest_line) > start);
+  }
+  std::filesystem::remove_all(home.hub());
+  const Geometry geometry = Geometry::of(1024);
+  u64 found = 0;
+  for (u64 n = start; n < start + lines;) {
+    u64 word;
+    CHECK(examine(view + (n - start) * kLineBytes, n, geometry, &word) == Found::Record);
+    found += word_kind(word) == Kind::Tick;
+    n += word_lines(word);
+  }
+  CHECK(found > 2000);
+}
+
+void a_reopened_hub_whose_first_segments_were_dropped_keeps_its_counts() {
+  Home home;
+  World w;
+  Options options = home.options();
+  options.retention_bytes = 1;
+  u64 records = 0, oldest = 0;
+  {
+    Hub hub(home.hub(), options);
+    w.define(hub, 1);
+    w.fill(hub, 5000, kSecond);
+    hub.at().checkpoint();
+    hub.upkeep(true);
+    oldest = peek(hub.hot().oldest_line);
+    CHECK(oldest > 1024);
+    records = read_hub(hub.hot()).block.records;
+  }
+  {
+    Hub hub(home.hub(), options);
+    CHECK(read_hub(hub.hot()).block.records == records);
+    CHECK(peek(hub.hot().oldest_line) == oldest);
+    CHECK_EMPTY(compare_channel(hub, w.model, 0));
+  }
+  // Without any checkpoint nobody knows what the instruments of the remaining ticks are called.
+  std::filesystem::remove(home.hub() + "/checkpoint");
+  std::filesystem::remove(home.hub() + "/checkpoint.old");
+  bool refused = false;
+  try {
+    Hub hub(home.hub(), options);
+  } catch (const Error& error) {
+    refused = error.cause == Cause::Format;
+  }
+  CHECK(refused);
+}
+
+void a_repair_that_fails_leaves_the_repair_to_the_next() {
+  Home home;
+  World w;
+  Hub hub(home.hub(), home.options("living"));
+  w.define(hub);
+  w.fill(hub, 60, kSecond);
+  const Operation o = w.next_tick(1, kSecond);
+  CHECK(was_killed(in_child([&] {
+    Hub child(home.hub(), home.options("dying"));
+    crash_countdown = 12;
+    publish(child, o);
+  })));
+  CHECK(came_to_its_end(in_child([&] {
+    Hub child(home.hub(), home.options("full"));
+    child.at().writable();
+    rlimit none{3, 3};
+    ::setrlimit(RLIMIT_NOFILE, &none);  // it cannot map the segment
+    bool failed = false;
+    try {
+      child.repair_if_needed();
+    } catch (const Error&) {
+      failed = true;
+    }
+    CHECK(failed);
+  })));
+  std::vector<Model> possible = outcomes(w.model, {o});
+  const Operation next = w.next_tick(0, 300'000'000);
+  publish(hub, next);
+  for (Model& model : possible) model.apply(next);
+  CHECK_EMPTY(settle(hub, possible, &w.model));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return run_tests({{"a stopped writer blocks no reader and is named to writers",
+                     a_stopped_writer_blocks_no_reader_and_is_named_to_writers},
+                    {"a stopped writer that is killed is repaired", a_stopped_writer_that_is_killed_is_repaired},
+                    {"a producer killed again and again loses nothing acknowledged",
+                     a_producer_killed_again_and_again_loses_nothing_acknowledged},
+                    {"two attachments in one process share one hub", two_attachments_in_one_process_share_one_hub},
+                    {"a forked child reads but never writes as its parent",
+                     a_forked_child_reads_but_never_writes_as_its_parent},
+                    {"a copied directory is a hub of its own", a_copied_directory_is_a_hub_of_its_own},
+                    {"a view outlives its segment and its hub", a_view_outlives_its_segment_and_its_hub},
+                    {"a reopened hub whose first segments were dropped keeps its counts",
+                     a_reopened_hub_whose_first_segments_were_dropped_keeps_its_counts},
+                    {"a repair that fails leaves the repair to the next",
+                     a_repair_that_fails_leaves_the_repair_to_the_next}},
+                   argc, argv);
+}

@@ -92,9 +92,8 @@ def _is_loopback(host: str) -> bool:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _nothing_left_behind() -> Iterator[None]:
+def _nothing_left_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     name, _, value = SESSION_MARK.partition("=")
-    files_before = _shared_memory_files()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(name, value)
         yield
@@ -104,13 +103,22 @@ def _nothing_left_behind() -> Iterator[None]:
             break
         time.sleep(0.05)
         processes = _processes_of_this_run()
-    files = sorted(_shared_memory_files() - files_before)
+    files = _shared_memory_files(tmp_path_factory.getbasetemp())
     assert not files, f"tests left files in shared memory: {files}"
     assert not processes, f"tests left processes running: {processes}"
 
 
-def _shared_memory_files() -> set[str]:
-    return {path.name for path in SHARED_MEMORY.glob("tapehub*")} if SHARED_MEMORY.is_dir() else set()
+def _shared_memory_files(ours: Path) -> list[str]:
+    """Name the memory directories of hubs below ``ours``: each holds a file that says which hub it belongs to."""
+    found = []
+    for folder in SHARED_MEMORY.glob("tapehub*") if SHARED_MEMORY.is_dir() else ():
+        try:
+            origin = Path((folder / "hub").read_text())
+        except OSError:  # gone meanwhile
+            continue
+        if origin.is_relative_to(ours):
+            found.append(folder.name)
+    return sorted(found)
 
 
 def _processes_of_this_run() -> list[str]:

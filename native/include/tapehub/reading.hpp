@@ -118,7 +118,7 @@ class RingReader {
       if (waiting && top.timestamp >= query.from && top.timestamp < query.to && room > 0) emit(top);
     }
     while (ordinal > low && room > 0) {
-      if (older_are_final && query.from == kTimeNever) {
+      if (older_are_final && query.from == kTimeNever && (query.to == INT64_MAX || count != 0)) {
         const i64 copied = read_final(channel, query.frame, ordinal, std::min(room, ordinal - low), applied, room, out);
         if (copied < 0) return -1;
         count += u64(copied);

@@ -13,11 +13,11 @@ from tapehub.model.records import CLOCK_STRUCT, Kind
 if TYPE_CHECKING:
     from tapehub.hub.datahub import DataHub
 
-__all__ = ["WATERMARK_SERVER", "WATERMARK_TICKS", "advance", "set_clock", "set_watermark_mode"]
+__all__ = ["SAME_TIME_LINE", "WATERMARK_SERVER", "WATERMARK_TICKS", "advance", "set_clock", "set_watermark_mode"]
 
 WATERMARK_TICKS = 0
 WATERMARK_SERVER = 1
-_SAME_TIME_LINE = 1
+SAME_TIME_LINE = 1
 _NEVER = -(1 << 63)
 
 
@@ -47,7 +47,7 @@ def set_watermark_mode(hub: DataHub, mode: int) -> None:
         state["clock_mode"], mode, state["anchor_ns"], state["anchor_boot_ns"], state["rate"], state["skew_ns"],
         state["watermark_ns"],
     )  # fmt: skip
-    hub._publish_record(int(Kind.CLOCK), hub.now(), flags=_SAME_TIME_LINE, payload=body)
+    hub._publish_record(int(Kind.CLOCK), hub.now(), flags=SAME_TIME_LINE, payload=body)
 
 
 def advance(hub: DataHub, now: int | datetime) -> int:

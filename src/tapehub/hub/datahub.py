@@ -215,6 +215,13 @@ class DataHub(Hub):
         """Let the views of every symbol start anew. Returns the record's sequence number."""
         return self._publish_record(int(Kind.CLEAR), self.now())
 
+    def note(self, text: str, symbol: str | None = None) -> int:
+        """Log a remark, of any length, of one instrument or of the whole hub. Returns its sequence number.
+
+        Streams of kind ``note`` deliver it as a `Record` with the text, UTF-8, in ``payload``.
+        """
+        return publishing.note(self, text, symbol)
+
     def flush(self) -> int:
         """Wait until everything published is on stable storage; returns the first sequence that is not."""
         return self._flush()

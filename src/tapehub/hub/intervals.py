@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from tapehub.hub.clock import SAME_TIME_LINE, WATERMARK_TICKS
 from tapehub.hub.reading import NEVER
 from tapehub.model.calendars import Calendar, CalendarId, calendar_of, interval_of
-from tapehub.model.records import CANDLE, INSTRUMENT, Kind
+from tapehub.model.records import CANDLE, CLOCK_STRUCT, INSTRUMENT, Kind
 from tapehub.model.timeframes import Timeframe
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class IntervalWatch:
         self._open: dict[tuple[int, int], int] = {}  # (channel, timeframe) -> start of the interval not yet reported
         self._grace_ns = int(hub._hub_state()["grace_ns"])
         self._ts_event_max: dict[int, int] = {}
+        self._by_ticks = not int(hub._hub_state()["watermark_mode"])
         self._calendars: dict[int, Calendar] = {}
 
     def after_ticks(self, rows: npt.NDArray[Any]) -> list[IntervalEnd]:
@@ -62,7 +64,6 @@ class IntervalWatch:
             return []
         hub = self._hub
         channels = hub._channels()
-        by_ticks = not int(hub._hub_state()["watermark_mode"])
         out: list[IntervalEnd] = []
         pairs = np.unique(rows[["instrument", "source"]])
         for instrument, source in pairs.tolist():
@@ -74,14 +75,15 @@ class IntervalWatch:
                     self._open[key] = self._interval(channel, frame, int(mine["ts_event"].min()))[0]
             top = max(self._ts_event_max.get(channel, NEVER), int(mine["ts_event"].max()))
             self._ts_event_max[channel] = top
-            if by_ticks:
+            if self._by_ticks:
                 out += self._close(channel, top - self._grace_ns)
         return sorted(out, key=lambda event: event.end)
 
-    def after_watermark(self, kind: int, watermark_ns: int) -> list[IntervalEnd]:
+    def after_watermark(self, kind: int, watermark_ns: int, flags: int, payload: bytes) -> list[IntervalEnd]:
         """Close every interval that ended by the watermark; a new clock starts a new time line."""
         if kind == Kind.CLOCK:
-            if int(self._hub._hub_state()["clock_seq"]):
+            self._by_ticks = CLOCK_STRUCT.unpack(payload)[1] == WATERMARK_TICKS
+            if not flags & SAME_TIME_LINE:
                 self._open.clear()
                 self._ts_event_max.clear()
             return []

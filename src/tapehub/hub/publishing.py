@@ -11,13 +11,14 @@ import numpy.typing as npt
 
 from tapehub._native import Candle, OrderFlowMetrics, as_candle, as_order_flow, candle_bytes
 from tapehub.errors import InvalidRecord
+from tapehub.hub import blobs
 from tapehub.model.policies import ClockMode
-from tapehub.model.records import CANDLE, FLOW_STRUCT, CandleFlag, Kind, TickFlag
+from tapehub.model.records import CANDLE, FLOW_STRUCT, NO_INSTRUMENT, CandleFlag, Kind, TickFlag
 
 if TYPE_CHECKING:
     from tapehub.hub.datahub import DataHub
 
-__all__ = ["candle", "log_zone", "order_flow", "ticks", "warm_start"]
+__all__ = ["candle", "log_zone", "note", "order_flow", "ticks", "warm_start"]
 
 _MINUTE = 60_000_000_000
 _TIME_MIN = 631_152_000_000_000_000  # 1990
@@ -107,6 +108,18 @@ def order_flow(hub: DataHub, given: OrderFlowMetrics) -> int:
         )
     return hub._publish_record(
         int(Kind.ORDER_FLOW), at, instrument=instrument, source=source, payload=body + futures + bias
+    )
+
+
+def note(hub: DataHub, text: str, symbol: str | None) -> int:
+    """Publish a remark; what is too long for a record goes into a blob."""
+    instrument, source = NO_INSTRUMENT, 0
+    if symbol is not None:
+        channel = hub._names.primary(symbol)
+        instrument, source = hub._channels()[channel]
+    flags, payload = blobs.keep(hub.path, text.encode())
+    return hub._publish_record(
+        int(Kind.NOTE), hub.now(), instrument=instrument, source=source, flags=flags, payload=payload
     )
 
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from tapehub._native import Follower
 from tapehub.errors import ConfigError, HubClosed, Lapped
+from tapehub.hub import blobs
 from tapehub.hub.batch import Batch
 from tapehub.hub.intervals import IntervalWatch
 from tapehub.hub.reading import EVER, NEVER
@@ -29,6 +30,7 @@ __all__ = ["AsyncStream", "Record", "Stream"]
 
 _SPINS = 1_000_000  # some tens of milliseconds, then the wait looks round once
 _READ_AHEAD = 512
+_NO_ROWS = np.empty(0, np.uint8)
 _SLICE_NS = 200_000_000  # between looks at signals and at the hub's identity
 
 
@@ -80,7 +82,8 @@ class Stream:
             raise ConfigError(f"a durable stream is named {name!r}, expected a name that fits a file: its cursor is kept")
         self._hub = hub
         self._symbols = [symbols] if isinstance(symbols, str) else None if symbols is None else list(symbols)
-        self._kinds, self._wants_intervals = _kinds(kinds)
+        self._asked, self._wants_intervals = _kinds(kinds)
+        self._kinds = self._asked | (_INTERVAL_KINDS if self._wants_intervals else 0)
         self._timeframes = [parse(one) for one in ([timeframes] if isinstance(timeframes, str) else timeframes)]
         self._on_lap = on_lap
         self._spins = _SPINS if wait is WaitStrategy.SPIN else 0
@@ -212,9 +215,20 @@ class Stream:
         lost = self._lap(oldest) if oldest and not count else 0
         if not lost:
             self._position = after
-        others = self._other(other) if other else []
-        if self._watch and not other:
+        others: list[Any] = []
+        if self._watch and count:
             others += self._watch.after_ticks(rows[:count])
+            if not self._wants(Kind.TICK):  # they were read for the intervals alone
+                count = 0
+        while other and len(others) < len(rows):  # a run of other kinds, up to the next wanted tick
+            others += self._other(other)
+            after, _, records, other, _ = hub._scan(
+                self._position, head, self._channels(), self._kinds, NEVER, EVER, _NO_ROWS
+            )
+            if other:
+                self._position = after
+                if self._ordinal is not None:
+                    self._ordinal += records
         return count, others, lost
 
     def _lap(self, oldest: int) -> int:
@@ -237,7 +251,7 @@ class Stream:
         record = hub._record(seq)
         if record is None:
             return []
-        kind, _, ts_event, _, ts_publish, one, two, instrument, source, _, payload = record
+        kind, _, ts_event, _, ts_publish, one, two, instrument, source, flags, payload = record
         if kind == Kind.CANDLE:
             return list(hub._candle_objects(np.frombuffer(payload, np.uint8)[:96].copy())) if self._wants(kind) else []
         if kind == Kind.ORDER_FLOW:
@@ -257,19 +271,15 @@ class Stream:
                     symbol=symbol_of(hub, instrument) if known else "",
                     source=sources[source] if source < len(sources) else "",
                     fixed=(one, two),
-                    payload=payload,
+                    payload=blobs.load(hub.path, flags, payload),
                 )
             )
         if self._watch and kind in (Kind.WATERMARK, Kind.CLOCK):
-            out += self._watch.after_watermark(kind, ts_event)
+            out += self._watch.after_watermark(kind, ts_event, flags, payload)
         return out
 
     def _wants(self, kind: int) -> bool:
         return bool(self._asked >> kind & 1)
-
-    @property
-    def _asked(self) -> int:
-        return self._kinds if not self._wants_intervals else self._kinds & ~_INTERVAL_KINDS
 
     def _channels(self) -> bytes:
         """Mask the channels of the wanted symbols; made again when there are new ones. Empty: all."""
@@ -342,8 +352,6 @@ def _kinds(kinds: str | Iterable[str]) -> tuple[int, bool]:
         else:
             known = ", ".join(kind.name.lower() for kind in Kind)
             raise ConfigError(f"kind {name!r} is not one of {known}, interval, all")
-    if intervals:
-        mask |= _INTERVAL_KINDS
     return mask, intervals
 
 

@@ -61,7 +61,7 @@ std::pair<u64, std::string> publish_rows(PyHub& python, const Column<i64>& ts_ev
   u64 done = 0;
   nb::gil_scoped_release released;
   while (done < count && fault.empty()) {
-    const u64 end = std::min(count, done + 65'536);
+    const u64 end = std::min(count, done + 4096);  // checked and published while it is in the cache
     u64 good = done;
     for (; good < end; ++good) {
       if (index && at(*index, good) >= targets.size()) {

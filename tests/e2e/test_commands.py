@@ -74,10 +74,14 @@ class Running:
         return code
 
     def close(self) -> None:
-        """End it, however it is."""
+        """End it, by force if need be."""
         if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            self.process.wait(_WAIT_S)
+        except subprocess.TimeoutExpired:
             self.process.kill()
-        self.process.wait(_WAIT_S)
+            self.process.wait(_WAIT_S)
         self._thread.join(_WAIT_S)
         assert self.process.stdout is not None
         self.process.stdout.close()
@@ -120,6 +124,15 @@ def told(*arguments: str | Path) -> dict[str, Any]:
     return answer
 
 
+def closed(hub: tapehub.DataHub, count: int) -> list[tapehub.Candle]:
+    """Wait until the server has closed so many candles; it looks at the clock a few times a second."""
+    for _ in range(_WAIT_S * 20):
+        if len(candles := hub.get_latest_candles("EUR_USD", 10)) >= count:
+            return candles
+        time.sleep(0.05)
+    raise AssertionError(f"the server closed no {count} candles in {_WAIT_S} s")
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
 def test_a_server_ends_cleanly_when_told_to(hub_dir: Path, number: signal.Signals) -> None:
     with serving(hub_dir) as server:
@@ -154,7 +167,7 @@ def test_a_recording_of_2014_played_into_a_running_server_gives_candles_of_2014(
         assert "event clock" in done.stderr
         assert '"tapehub clock wall"' in done.stderr
         with tapehub.DataHub.open(hub_dir) as hub:
-            candles = hub.get_latest_candles("EUR_USD", 10)
+            candles = closed(hub, 2)
             assert [candle.timestamp.year for candle in candles] == [2014] * len(candles)
             assert [candle.volume for candle in candles][:2] == [60, 60]
             row = hub.ledger()["instruments"]["EUR_USD from histdata"]
@@ -208,7 +221,7 @@ def test_real_files_of_two_brokers_are_merged_and_all_accounted_for(hub_dir: Pat
     assert account["received"] == account["published"] + account["duplicates"] + account["refused"] + quarantined
     assert account["published"] > 5_000
     with tapehub.DataHub.open(hub_dir) as hub:
-        assert hub.instruments["EUR_USD"]["sources"] == ["oanda", "fxcm"] or hub.sources
+        assert set(hub.instruments["EUR_USD"]["sources"]) == {"oanda", "fxcm"}
         assert hub.ledger()["ticks"] == account["published"]
     verified = told("verify", "--hub", hub_dir)
     assert verified["ok"]

@@ -34,6 +34,7 @@ class Applier {
 
   void begin() {
     ++stamp_;
+    last_channel_ = kNone16;
     work_count_ = 0;
     touched_.clear();
     revisions_.clear();
@@ -107,6 +108,7 @@ class Applier {
 
   // The records up to `last_seq` are in the log: make their effects visible. `head` is the next free line.
   void end(u64 last_seq, u64 head, u64 records) {
+    for (u32 i = 0; i < work_count_; ++i) settle(works_[i]);
     for (CandleBody* body : touched_) put_release(body->seq, last_seq);
     for (u32 i = 0; i < work_count_; ++i) {
       Work& work = works_[i];
@@ -161,6 +163,9 @@ class Applier {
  private:
   void apply(const unsigned char* bytes, u64 word);  // see below
 
+  struct Part : Pending {
+    i64 arrival;
+  };
   struct Work {
     u16 channel;
     bool rare_changed;
@@ -169,6 +174,9 @@ class Applier {
     Channel* shared;
     ChannelBlock block;
     ChannelRare rare;
+    // Ticks on their way up: see carry().
+    Part parts[kTimeframeCount];
+    Interval part_interval[kTimeframeCount];
     // The candle of each timeframe that this chunk has already taken up, and its interval: the next second nearly always
     // goes into the same ones.
     struct {
@@ -178,6 +186,11 @@ class Applier {
   };
 
   Work& work_on(u16 channel) {
+    if (channel == last_channel_) [[likely]] return *last_work_;
+    last_channel_ = channel;
+    return *(last_work_ = &work_among(channel));
+  }
+  Work& work_among(u16 channel) {
     const u64 mark = work_of_[channel];
     if (mark >> 16 == stamp_) return works_[mark & 0xFFFF];
     Work& work = works_[work_count_];
@@ -188,6 +201,7 @@ class Applier {
     read_words(work.block, work.shared->block[peek(work.shared->flip) & 1]);
     work.applied = work.block.applied_seq;
     work.rare_loaded = false;
+    for (Part& part : work.parts) part.ticks = 0;
     forget_open(work);
     if (work.block.clock_seq != hub_.clock_seq) {  // lateness starts afresh under a new clock
       work.block.clock_seq = hub_.clock_seq;
@@ -197,6 +211,13 @@ class Applier {
   }
   static void forget_open(Work& work) {
     for (auto& open : work.open) open = {nullptr, 0, 0};
+  }
+  // Before anything but a tick on time looks at the rings.
+  void bring_up_to_date(Work& work) {
+    rare_of(work);
+    if (work.block.pending.ticks != 0) merge_pending(work, false);
+    settle(work);
+    forget_open(work);
   }
   // Most ticks change nothing in here, so it is copied only when something does.
   ChannelRare& rare_of(Work& work) {
@@ -290,6 +311,13 @@ class Applier {
     return target;
   }
 
+  // The entry that the next second of this channel will take has not been touched for a whole round of the ring.
+  static void prefetch(const CandleBody* pair) {
+    for (size_t offset = 0; pair && offset < kEntryBytes; offset += 64) {
+      __builtin_prefetch(reinterpret_cast<const char*>(pair) + offset, 1);
+    }
+  }
+
   u64 lowest(const Work& work, u32 frame) const {
     const u64 end = work.rare.ring_end[frame], capacity = kTimeframes[frame].capacity;
     return std::max(work.rare.ring_base[frame], end > capacity ? end - capacity : 0);
@@ -324,6 +352,7 @@ class Applier {
     }
     CandleBody* stored = store(work, frame, ordinal, body);
     ++end;
+    if (frame == 0) prefetch(views_.entry(*work.shared, frame, end));
     return stored;
   }
 
@@ -350,70 +379,100 @@ class Applier {
     return 1.0f - float(double(to - from) / double(interval.close - interval.start));
   }
 
+  // The pending second into the rings. On time, only its own ring is written at once: longer candles gather their parts
+  // in this process's memory until their own interval changes, or the chunk ends.
   void merge_pending(Work& work, bool late) {
     rare_of(work);
     work.rare_changed = true;
-    const Pending part = work.block.pending;
-    const i64 arrival = work.block.ts_pending_arrival;
-    const i64 mark = late ? watermark(work) : kTimeNever;
-    bool applied_late = false;
-    for (u32 frame = 0; frame < kTimeframeCount; ++frame) {
-      auto& open = work.open[frame];
-      if (!late && part.start >= open.start && part.start < open.end) {
-        merge_in_place(*open.body, part, arrival);
-        continue;
-      }
-      const Interval interval = intervals_.of(zone_, frame, part.start, work.shared->week_days);
-      u64 ordinal;
-      const Place place = place_of(work, frame, interval.start, &ordinal);
-      const bool closed = late && interval.close <= mark;
-      CandleBody body;
-      if (place == Place::There) {
-        body = current(work, frame, ordinal);
-        if (frame == kMinuteFrame && (body.flags & kCandlePushed)) {
-          work.rare.superseded_ticks += part.ticks;
-          work.rare_changed = true;
-          break;  // the pushed minute and what rolls up from it have another author
-        }
-        merge(body, part, arrival);
-        if (closed) ++body.revision;
-        open = {store(work, frame, ordinal, body), interval.start, interval.end};
-      } else if (place == Place::Outside) {
-        if (frame == kMinuteFrame) {
-          work.rare.late_unapplied += part.ticks;
-          work.rare_changed = true;
-        }
-        continue;
-      } else {
-        body = candle_of(part, interval.start, frame, arrival, work.shared->source, work.shared->instrument);
-        body.coverage = coverage(work, interval);
-        if (closed) ++body.revision;
-        CandleBody* stored = put_new(work, frame, ordinal, place, body);
-        // An insertion moves the others: what was open may be another entry now.
-        if (place == Place::Insert) open = {nullptr, 0, 0}; else open = {stored, interval.start, interval.end};
-        if (frame == kMinuteFrame) ++work.rare.candles_built;
-        if (frame == 0 && interval.start > work.block.ring_top) work.block.ring_top = interval.start;
-      }
-      if (closed) {
-        applied_late = true;
-        body.status = u8(CandleStatus::Revised);
-        revisions_.push_back({body});
-      }
-    }
-    if (applied_late) {
-      ++work.rare.late_applied;
-      work.rare_changed = true;
-    }
-    work.rare.ts_candle_arrival = arrival;
+    const Part part{work.block.pending, work.block.ts_pending_arrival};
     work.block.pending.ticks = 0;
+    work.rare.ts_candle_arrival = part.arrival;
+    if (!late) {
+      merge_into_ring(work, 0, part, kTimeNever);
+      carry(work, 1, part);
+      return;
+    }
+    settle(work);
+    const i64 mark = watermark(work);
+    const size_t announced = revisions_.size();
+    for (u32 frame = 0; frame < kTimeframeCount; ++frame) {
+      if (!merge_into_ring(work, frame, part, mark)) break;
+    }
+    if (revisions_.size() != announced) ++work.rare.late_applied;
+  }
+
+  void carry(Work& work, u32 frame, const Part& part) {
+    for (; frame < kTimeframeCount; ++frame) {
+      auto& gathered = work.parts[frame];
+      auto& interval = work.part_interval[frame];
+      if (gathered.ticks != 0 && part.start >= interval.start && part.start < interval.end) {
+        merge_parts(gathered, part);
+        return;
+      }
+      if (gathered.ticks != 0) settle(work, frame);
+      gathered = part;
+      interval = intervals_.of(zone_, frame, part.start, work.shared->week_days);
+      return;
+    }
+  }
+  // What a timeframe has gathered goes into its ring, and on to the next one.
+  void settle(Work& work, u32 frame) {
+    const Part part = work.parts[frame];
+    work.parts[frame].ticks = 0;
+    if (merge_into_ring(work, frame, part, kTimeNever)) carry(work, frame + 1, part);
+  }
+  void settle(Work& work) {
+    for (u32 frame = 1; frame < kTimeframeCount; ++frame) {
+      if (work.parts[frame].ticks != 0) settle(work, frame);
+    }
+  }
+
+  // False when a pushed minute owns the interval: neither it nor what rolls up from it takes ticks. A candle that was
+  // closed by `mark` is revised, and announced.
+  bool merge_into_ring(Work& work, u32 frame, const Part& part, i64 mark) {
+    auto& open = work.open[frame];
+    if (mark == kTimeNever && part.start >= open.start && part.start < open.end) {
+      merge_in_place(*open.body, part, part.arrival);
+      return true;
+    }
+    const Interval interval = intervals_.of(zone_, frame, part.start, work.shared->week_days);
+    u64 ordinal;
+    const Place place = place_of(work, frame, interval.start, &ordinal);
+    const bool closed = mark != kTimeNever && interval.close <= mark;
+    CandleBody body;
+    if (place == Place::There) {
+      body = current(work, frame, ordinal);
+      if (frame == kMinuteFrame && (body.flags & kCandlePushed)) {
+        work.rare.superseded_ticks += part.ticks;
+        return false;
+      }
+      merge(body, part, part.arrival);
+      if (closed) ++body.revision;
+      open = {store(work, frame, ordinal, body), interval.start, interval.end};
+    } else if (place == Place::Outside) {
+      if (frame == kMinuteFrame) work.rare.late_unapplied += part.ticks;
+      return true;
+    } else {
+      body = candle_of(part, interval.start, frame, part.arrival, work.shared->source, work.shared->instrument);
+      body.coverage = coverage(work, interval);
+      if (closed) ++body.revision;
+      CandleBody* stored = put_new(work, frame, ordinal, place, body);
+      // An insertion moves the others: what was open may be another entry now.
+      if (place == Place::Insert) open = {nullptr, 0, 0}; else open = {stored, interval.start, interval.end};
+      if (frame == kMinuteFrame) ++work.rare.candles_built;
+      if (frame == 0 && interval.start > work.block.ring_top) work.block.ring_top = interval.start;
+    }
+    if (closed) {
+      body.status = u8(CandleStatus::Revised);
+      revisions_.push_back({body});
+    }
+    return true;
   }
 
   // ------------------------------------------------------------ pushed candles, clears, gaps
 
   void pushed_candle(Work& work, const RecordHead& head, CandleBody body) {
-    rare_of(work);
-    forget_open(work);
-    if (work.block.pending.ticks != 0) merge_pending(work, false);
+    bring_up_to_date(work);
     const Interval minute = intervals_.of(zone_, kMinuteFrame, body.timestamp, work.shared->week_days);
     body.timestamp = minute.start;
     body.timeframe = kMinuteFrame;
@@ -485,8 +544,8 @@ class Applier {
   }
 
   void clear(Work& work, u64 seq) {
-    ChannelRare& rare = rare_of(work);
-    forget_open(work);
+    bring_up_to_date(work);
+    ChannelRare& rare = work.rare;
     for (u32 frame = 0; frame < kTimeframeCount; ++frame) rare.ring_base[frame] = rare.ring_end[frame];
     rare.cleared_seq = seq;
     rare.ticks_at_clear = work.block.ticks;
@@ -500,9 +559,7 @@ class Applier {
   }
 
   void gap(Work& work, i64 from, i64 to) {
-    rare_of(work);
-    forget_open(work);
-    if (work.block.pending.ticks != 0) merge_pending(work, false);
+    bring_up_to_date(work);
     for (u32 frame = 0; frame < kTimeframeCount; ++frame) {
       for (u64 k = work.rare.ring_end[frame], low = lowest(work, frame); k-- > low;) {
         CandleBody body = current(work, frame, k);
@@ -532,6 +589,8 @@ class Applier {
   std::vector<u64> work_of_;  // by channel: stamp and index into works_
   u64 stamp_ = 0;
   u32 work_count_ = 0;
+  u16 last_channel_ = kNone16;
+  Work* last_work_ = nullptr;
   std::vector<CandleBody*> touched_;
   std::vector<Revision> revisions_;
 };

@@ -48,8 +48,8 @@ inline CandleBody candle_of(const Pending& part, i64 start, u32 frame, i64 arriv
   return body;
 }
 
-template <class Part>
-inline void merge_prices(CandleBody& into, const Part& part) {
+template <class Candle, class Part>
+inline void merge_prices(Candle& into, const Part& part) {
   if (part.high > into.high) into.high = part.high;
   if (part.low < into.low) into.low = part.low;
   if (part.ts_last >= into.ts_last) {
@@ -60,6 +60,11 @@ inline void merge_prices(CandleBody& into, const Part& part) {
     into.open = part.open;
     into.ts_first = part.ts_first;
   }
+}
+
+inline void merge_parts(Pending& into, const Pending& part) {
+  merge_prices(into, part);
+  into.ticks += part.ticks;
 }
 
 inline void merge(CandleBody& into, const Pending& part, i64 arrival) {

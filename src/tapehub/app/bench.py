@@ -6,6 +6,7 @@ import platform
 import subprocess
 import sys
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,6 @@ from rich import box
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
-import tapehub
 from tapehub.app.console import err, note, out, print_json
 from tapehub.app.measure import MEASUREMENTS, Measurement, measure
 from tapehub.app.stopping import stopping
@@ -67,14 +67,14 @@ def _show(found: list[Measurement]) -> None:
         table.add_row(row.name, f"[{style}]{row.us:.3f} µs[/]", f"{row.per_s:,.0f}", f"≤ {row.goal_us:g} µs")
     out.print(table)
     note(
-        f"Python {platform.python_version()}, tapehub {tapehub.__version__}; median of rounds, without the bare loop. "
+        f"Python {platform.python_version()}, tapehub {version('tapehub')}; median of rounds, without the bare loop. "
         "Goals are those of a two-core machine"
     )
 
 
 def _repository() -> Path | None:
     """Find the clone this package runs from, or the one we stand in."""
-    for root in (Path(tapehub.__file__).resolve().parents[2], Path.cwd()):
+    for root in (Path(__file__).resolve().parents[3], Path.cwd()):
         if (root / "benchmarks" / "__main__.py").is_file() and (root / "src" / "tapehub").is_dir():
             return root
     return None

@@ -18,7 +18,8 @@ from tapehub.app.console import age_text, count_text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tapehub import Candle, DataHub
+    from tapehub._native import Candle
+    from tapehub.hub import DataHub
 
 __all__ = ["Board", "Row"]
 

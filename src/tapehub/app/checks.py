@@ -10,18 +10,18 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-import tapehub
 from tapehub._native import layout
 from tapehub.app.clocks import clock_of
 from tapehub.app.console import bytes_text, count_text, span_text
 
 if TYPE_CHECKING:
-    from tapehub import DataHub
+    from tapehub.hub import DataHub
 
 __all__ = ["Check", "Health", "about_hub", "about_machine"]
 
@@ -68,7 +68,7 @@ def about_hub(hub: DataHub) -> list[Check]:
 
 def _version() -> Check:
     parts = (
-        f"tapehub {tapehub.__version__}",
+        f"tapehub {version('tapehub')}",
         f"log format {layout()['format']}",
         f"Python {platform.python_version()}",
         f"numpy {np.__version__}",

@@ -11,7 +11,7 @@ from tapehub.errors import HubHeld
 from tapehub.model.policies import ClockMode
 
 if TYPE_CHECKING:
-    from tapehub import DataHub
+    from tapehub.hub import DataHub
 
 __all__ = ["Clock", "change_clock", "clock_of", "live_publishers"]
 

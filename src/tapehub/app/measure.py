@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tapehub import DataHub, Tick
+from tapehub._native import Tick
 from tapehub.feeds.feed import Records, empty_quotes
+from tapehub.hub import DataHub
 
 __all__ = ["MEASUREMENTS", "Measurement", "measure"]
 

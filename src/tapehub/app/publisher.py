@@ -17,7 +17,7 @@ from tapehub.feeds.feed import Quotes, Records
 from tapehub.quality import Gate, Reason
 
 if TYPE_CHECKING:
-    from tapehub import DataHub
+    from tapehub.hub import DataHub
 
 __all__ = ["Count", "Publisher", "due", "sliced", "trace"]
 

@@ -25,7 +25,7 @@ from tapehub.feeds.replay.pacing import speed_of
 from tapehub.model.policies import ClockMode
 
 if TYPE_CHECKING:
-    from tapehub import DataHub
+    from tapehub.hub import DataHub
 
 __all__ = ["replay"]
 

@@ -15,7 +15,7 @@ from tapehub.app.console import Exit, bytes_text, count_text, out, print_json, s
 from tapehub.app.hubs import HubOption, NameOption, attach
 
 if TYPE_CHECKING:
-    from tapehub import DataHub
+    from tapehub.hub import DataHub
 
 __all__ = ["status"]
 

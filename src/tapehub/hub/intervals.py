@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tapehub.hub.clock import SAME_TIME_LINE, WATERMARK_TICKS
-from tapehub.hub.reading import NEVER
-from tapehub.model.calendars import Calendar, CalendarId, calendar_of, interval_of
+from tapehub.hub.reading import EVER, NEVER
+from tapehub.model.calendars import Calendar, CalendarId, calendar_of, interval_of, intervals_of
 from tapehub.model.records import CANDLE, CLOCK_STRUCT, INSTRUMENT, Kind
 from tapehub.model.timeframes import Timeframe
 
@@ -48,14 +48,18 @@ class IntervalEnd:
 class IntervalWatch:
     """Follow the watermark of one stream and emit what it closes."""
 
-    def __init__(self, hub: DataHub, symbols: list[str] | None, timeframes: list[Timeframe]) -> None:
+    def __init__(
+        self, hub: DataHub, symbols: list[str] | None, timeframes: list[Timeframe], position: int
+    ) -> None:
         self._hub = hub
         self._wanted = None if symbols is None else {hub._names.canonical(symbol) for symbol in symbols}
         self._timeframes = timeframes
         self._open: dict[tuple[int, int], int] = {}  # (channel, timeframe) -> start of the interval not yet reported
         self._grace_ns = int(hub._hub_state()["grace_ns"])
         self._ts_event_max: dict[int, int] = {}
-        self._by_ticks = not int(hub._hub_state()["watermark_mode"])
+        self._by_ticks = _ticks_close(hub, position)
+        self._first_seen: dict[tuple[int, int], dict[int, int]] = {}  # start of an interval -> sequence of its first tick
+        self._seen_to = position
         self._calendars: dict[int, Calendar] = {}
 
     def after_ticks(self, rows: npt.NDArray[Any]) -> list[IntervalEnd]:
@@ -65,14 +69,19 @@ class IntervalWatch:
         hub = self._hub
         channels = hub._channels()
         out: list[IntervalEnd] = []
+        self._seen_to = int(rows["seq"][-1]) + 1
         pairs = np.unique(rows[["instrument", "source"]])
         for instrument, source in pairs.tolist():
             mine = rows[(rows["instrument"] == instrument) & (rows["source"] == source)]
             channel = channels.index((instrument, source))
             for frame in self._timeframes:
                 key = (channel, frame.index)
-                if key not in self._open:
-                    self._open[key] = self._interval(channel, frame, int(mine["ts_event"].min()))[0]
+                starts = intervals_of(frame, mine["ts_event"], self._week_days(channel))[0]
+                self._open.setdefault(key, int(starts.min()))
+                first_seen = self._first_seen.setdefault(key, {})
+                for start, row in zip(*np.unique(starts, return_index=True), strict=True):
+                    if start >= self._open[key]:
+                        first_seen.setdefault(int(start), int(mine["seq"][row]))
             top = max(self._ts_event_max.get(channel, NEVER), int(mine["ts_event"].max()))
             self._ts_event_max[channel] = top
             if self._by_ticks:
@@ -85,6 +94,7 @@ class IntervalWatch:
             self._by_ticks = CLOCK_STRUCT.unpack(payload)[1] == WATERMARK_TICKS
             if not flags & SAME_TIME_LINE:
                 self._open.clear()
+                self._first_seen.clear()
                 self._ts_event_max.clear()
             return []
         out: list[IntervalEnd] = []
@@ -108,9 +118,11 @@ class IntervalWatch:
         return start + frame.span_ns + 3_600_000_000_000 if frame.name == "1w" else end
 
     def _interval(self, channel: int, frame: Timeframe, ts_ns: int) -> tuple[int, int]:
+        return interval_of(frame, ts_ns, self._week_days(channel))
+
+    def _week_days(self, channel: int) -> int:
         instrument = self._hub._channels()[channel][0]
-        row = np.frombuffer(self._hub._instrument(instrument), INSTRUMENT)[0]
-        return interval_of(frame, ts_ns, int(row["week_days"]))
+        return int(np.frombuffer(self._hub._instrument(instrument), INSTRUMENT)[0]["week_days"])
 
     def _event(self, channel: int, frame: Timeframe, start: int, end: int) -> IntervalEnd:
         hub = self._hub
@@ -118,6 +130,10 @@ class IntervalWatch:
         row = np.frombuffer(hub._instrument(instrument), INSTRUMENT)[0]
         body = np.empty(1, CANDLE)
         found = hub._read_candles(channel, frame.index, 1, start, start + 1, True, body.view(np.uint8))
+        first = self._first_seen.get((channel, frame.index), {}).pop(start, None)
+        if not found and first is not None:  # this reader is slow, and the candle has left its ring
+            raw = hub._history(channel, frame.index, first, self._seen_to, start, start + 1, 1, True)
+            found, body = len(raw), np.frombuffer(bytearray(raw), CANDLE)
         candle = hub._candle_objects(body.view(np.uint8))[0] if found else None
         return IntervalEnd(
             symbol=row["symbol"].decode(),
@@ -143,3 +159,20 @@ class IntervalWatch:
         if int(rare["gap_start"]) != NEVER and int(rare["gap_start"]) < end and int(rare["gap_end"]) > start:
             return "gap"
         return "no_ticks"
+
+
+def _ticks_close(hub: DataHub, position: int) -> bool:
+    """Tell whether, at a line of the log, ticks closed intervals and not a server: the last clock record before says."""
+    state = hub._hub_state()
+    line = int(state["oldest"])
+    if position >= hub.head or line >= int(state["segment_lines"]):  # the beginning of the log may be gone
+        return not int(state["watermark_mode"])
+    by_ticks = True
+    while line < position:
+        after, _, _, clock, _ = hub._scan(line, position, b"", 1 << Kind.CLOCK, NEVER, EVER, np.empty(0, np.uint8))
+        if clock:
+            by_ticks = CLOCK_STRUCT.unpack(hub._record(clock)[10])[1] == WATERMARK_TICKS
+        if after <= line:
+            break
+        line = after
+    return by_ticks

@@ -118,7 +118,7 @@ class Stream:
         self._incarnation = self._hub._incarnation
         self._ordinal: int | None = None
         self._cursor = self._hub._open_cursor(self._name, position)
-        self._watch = IntervalWatch(self._hub, self._symbols, self._timeframes) if self._wants_intervals else None
+        self._watch = IntervalWatch(self._hub, self._symbols, self._timeframes, position) if self._wants_intervals else None
 
     # ------------------------------------------------------------ reading
 
@@ -156,10 +156,13 @@ class Stream:
         deadline = time.monotonic() + timeout_s if timeout_s > 0 else None
         rows = np.empty(records_max, TICK)
         while True:
+            before = self._position
             count, others, lost = self._read(rows)
             if count or others or lost:
                 self._note(count + len(others))
                 return Batch(rows[:count], self._hub, lost=lost, records=tuple(others))
+            if before < self._position < self._hub.head:
+                continue  # ticks that were read for their intervals alone
             left = 0.0 if deadline is None else deadline - time.monotonic()
             if left <= 0:
                 return Batch(rows[:0], self._hub)

@@ -30,7 +30,7 @@ DEV    := $(VENV)/.dev
 BENCH  := $(VENV)/.bench
 NATIVE := CMakeLists.txt $(wildcard native/include/tapehub/*.hpp native/src/*.cpp native/src/*.hpp)
 
-STUBGEN = $(PY) -m nanobind.stubgen -q -m tapehub._native $(if $(wildcard native/src/stub.pat),-p native/src/stub.pat)
+STUBGEN = $(PY) -m nanobind.stubgen -q -P -m tapehub._native -p native/src/stub.pat
 
 # $(call build_native,name,sanitizers): the native tests in build/native/<name>. Configuring speaks only when it fails.
 COMMA := ,

@@ -64,7 +64,8 @@ inline Scan scan(Hub& hub, u64 from, u64 to, const u8* channels, u64 channels_by
       const u32 lines = word_lines(word);
       if (kind != Kind::Pad && kind != Kind::Segment) {
         auto* head = reinterpret_cast<const RecordHead*>(bytes);
-        const bool everyones = head->instrument == kNone16;
+        // A new channel concerns every stream that asks for it: one of its symbols may have come up.
+        const bool everyones = head->instrument == kNone16 || kind == Kind::Channel;
         if ((kinds >> u32(kind) & 1) && (everyones || wanted(head->instrument, head->source))) {
           result.next = line + lines;
           result.other = line;
@@ -86,7 +87,8 @@ inline Scan scan(Hub& hub, u64 from, u64 to, const u8* channels, u64 channels_by
 class Follower {
  public:
   Follower(PyHub& python, u64 position, u64 kinds, std::string channels, u32 spins)
-      : python_(python), channels_(std::move(channels)), kinds_(kinds), spins_(spins), position(position),
+      : python_(python), channels_(std::move(channels)),
+        kinds_(kinds | (channels_.empty() ? 0 : u64{1} << u32(Kind::Channel))), spins_(spins), position(position),
         incarnation(python.incarnation()) {}
 
   PyObject* next(i64 timeout_ns);

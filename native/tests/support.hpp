@@ -12,7 +12,7 @@
 
 #if defined(__SANITIZE_THREAD__)
 // Children of a test that has had threads start helper threads of their own.
-extern "C" inline const char* __tsan_default_options() { return "die_after_fork=0"; }
+extern "C" [[gnu::used]] inline const char* __tsan_default_options() { return "die_after_fork=0"; }
 #endif
 
 namespace tapehub::test {

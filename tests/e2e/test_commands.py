@@ -137,7 +137,7 @@ def closed(hub: tapehub.DataHub, count: int) -> list[tapehub.Candle]:
 def test_a_server_ends_cleanly_when_told_to(hub_dir: Path, number: signal.Signals) -> None:
     with serving(hub_dir) as server:
         assert told("status", "--hub", hub_dir)["server"][0] == server.process.pid
-        assert server.end(number) == Exit.OK
+        assert server.end(number) == Exit.OK, server.seen
         assert "Traceback" not in "".join(server.seen)
     assert run("status", "--hub", hub_dir).returncode == Exit.NOT_RUNNING
 
@@ -155,7 +155,7 @@ def test_a_killed_server_leaves_the_hub_to_the_next_one(hub_dir: Path) -> None:
         server.end(signal.SIGKILL)
     with serving(hub_dir) as server:
         assert told("status", "--hub", hub_dir)["server"][0] == server.process.pid
-        assert server.end(signal.SIGTERM) == Exit.OK
+        assert server.end(signal.SIGTERM) == Exit.OK, server.seen
 
 
 def test_a_recording_of_2014_played_into_a_running_server_gives_candles_of_2014(hub_dir: Path, tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_a_recording_of_2014_played_into_a_running_server_gives_candles_of_2014(
             assert [candle.volume for candle in candles][:2] == [60, 60]
             row = hub.ledger()["instruments"]["EUR_USD from histdata"]
             assert (row["late_applied"], row["late_unapplied"]) == (0, 0)
-        assert server.end(signal.SIGTERM) == Exit.OK
+        assert server.end(signal.SIGTERM) == Exit.OK, server.seen
 
 
 def test_a_paced_replay_runs_on_a_virtual_clock_and_counts_what_it_did_when_interrupted(
@@ -191,13 +191,13 @@ def test_a_paced_replay_runs_on_a_virtual_clock_and_counts_what_it_did_when_inte
                 assert refused.returncode == Exit.REFUSED
                 assert f"pid {replay.process.pid}" in refused.stderr
                 assert "--force-clock" in refused.stderr
-                assert replay.end(signal.SIGINT) == Exit.INTERRUPTED
+                assert replay.end(signal.SIGINT) == Exit.INTERRUPTED, replay.seen
                 (line,) = [line for line in replay.seen if line.startswith("interrupted after")]
                 count = int(line.split()[2].replace(",", ""))
                 assert 0 < count < 3000
                 assert len(hub.ticks("EUR_USD", limit=3000)) == count
         assert run("clock", "wall", "--hub", hub_dir).returncode == Exit.OK
-        assert server.end(signal.SIGTERM) == Exit.OK
+        assert server.end(signal.SIGTERM) == Exit.OK, server.seen
 
 
 def test_a_rebased_replay_leaves_the_wall_clock_alone(hub_dir: Path, tmp_path: Path) -> None:
@@ -239,7 +239,7 @@ def test_doctor_proves_first_that_three_processes_share_one_hub(hub_dir: Path) -
         assert {"version", "permissions", "disk", "clock"} <= {check["name"] for check in others}
         assert done.returncode == answer["exit_code"] == Exit.OK, answer
         assert told("status", "--hub", hub_dir)["ledger"]["ticks"] == 0
-        assert server.end(signal.SIGTERM) == Exit.OK
+        assert server.end(signal.SIGTERM) == Exit.OK, server.seen
 
 
 def test_doctor_of_a_hub_others_may_read_names_the_remedy(hub_dir: Path) -> None:
@@ -265,7 +265,7 @@ def test_watch_in_a_pipe_prints_lines_until_told_to_end(hub_dir: Path, tmp_path:
         line = watch.line("EUR_USD")
         assert "EVENT TIME" in line
         assert "60/min" in line
-        assert watch.end(signal.SIGINT) == Exit.OK
+        assert watch.end(signal.SIGINT) == Exit.OK, watch.seen
 
 
 def test_output_cut_off_by_a_pipe_is_no_error(hub_dir: Path) -> None:

@@ -380,6 +380,7 @@ def test_error_inside_a_property_is_not_taken_for_a_missing_one() -> None:
         Tick.from_dict(Broken())
 
 
+@pytest.mark.usefixtures("no_lookup")  # the instrument table remembers the names it was asked for
 def test_references_are_given_back_without_the_collector() -> None:
     assert not any(gc.is_tracked(value) for value in VALUES)
     symbol = "".join(["EUR", "_", "XYZ"])

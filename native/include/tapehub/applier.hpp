@@ -63,9 +63,9 @@ class Applier {
     } else {
       if (block.pending.ticks != 0) merge_pending(work, false);
       block.pending = pending_of(second, tick.ts_event, price);
-      if (second <= block.ring_top) merge_pending(work, false);  // out of order: never left pending
     }
     block.ts_pending_arrival = tick.ts_publish;
+    if (second <= block.ring_top) merge_pending(work, false);  // out of order: never left pending
   }
 
   // A tick whose channel has it already: recovery only keeps the hub's own counters up.
@@ -407,6 +407,7 @@ class Applier {
       auto& interval = work.part_interval[frame];
       if (gathered.ticks != 0 && part.start >= interval.start && part.start < interval.end) {
         merge_parts(gathered, part);
+        gathered.arrival = part.arrival;
         return;
       }
       if (gathered.ticks != 0) settle(work, frame);

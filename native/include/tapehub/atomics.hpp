@@ -59,9 +59,17 @@ void put_release(T& word, std::type_identity_t<T> value) {
   crash_point();
 }
 
+// The thread sanitizer does not know fences. It misses nothing for it here: every word that they order is an atomic.
+#if defined(__SANITIZE_THREAD__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wtsan"
+#endif
 inline void fence_acquire() { __atomic_thread_fence(__ATOMIC_ACQUIRE); }
 inline void fence_release() { __atomic_thread_fence(__ATOMIC_RELEASE); }
 inline void fence_full() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
+#if defined(__SANITIZE_THREAD__)
+#pragma GCC diagnostic pop
+#endif
 
 // Shared to private. The caller validates the sequence word afterwards.
 template <class T>

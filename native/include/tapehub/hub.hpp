@@ -541,7 +541,8 @@ class Hub {
   std::thread helper_;
   std::atomic<bool> stop_{false};
   u64 synced_seen_ = 0;
-  i64 next_sync_ = 0, next_look_ = 0, next_checkpoint_ = 0, next_retention_ = 0, next_server_look_ = 0;
+  i64 next_sync_ = 0, next_look_ = 0, next_checkpoint_ = 0, next_retention_ = 0, next_server_look_ = 0, next_role_ = 0, next_repopulate_ = 0;
+  u64 mapped_upto_ = 0, prepared_for_ = 0;  // segment + 1
   bool maintainer_ = false;
 };
 

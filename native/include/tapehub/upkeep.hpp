@@ -100,18 +100,31 @@ inline void Hub::upkeep(bool everything) {
   Hot& hot = this->hot();
   const u64 head = peek_acquire(hot.head);
   const u64 segment = geometry.segment_of(head);
-  if (log().exists(segment)) log().map_ahead(segment);
-
-  if (!maintainer_) maintainer_ = at_.locks().try_lock(kByteMaintainer);
+  // This runs a hundred times a second beside the publisher, so each step first asks, without a system call, whether
+  // there is anything to do.
+  if (segment + 1 != mapped_upto_ && log().exists(segment)) {
+    log().map_ahead(segment);
+    mapped_upto_ = segment + 1;
+  }
+  if (!maintainer_ && now >= next_role_) {
+    next_role_ = now + kSecond;
+    maintainer_ = at_.locks().try_lock(kByteMaintainer);
+  }
   if (at_.is_writer()) {
-    for (u64 ahead = 0; ahead <= at_.options().segments_ahead; ++ahead) {
-      if (ahead == 0 || maintainer_ || log().exists(segment + ahead)) at_.prepare_segment(segment + ahead);
-      log().map_ahead(segment + ahead);
+    if (segment + 1 != prepared_for_) {
+      for (u64 ahead = 0; ahead <= at_.options().segments_ahead; ++ahead) {
+        at_.prepare_segment(segment + ahead);
+        log().map_ahead(segment + ahead);
+      }
+      prepared_for_ = segment + 1;
     }
-    at_.grow_arena(Applier::kChunksPerRecord * kBatchRecords + 64);
+    const u64 wanted = Applier::kChunksPerRecord * kBatchRecords + 64;
+    if (peek(hot.arena_next) + wanted > at_.arena_touched()) at_.grow_arena(wanted);
+    // Our syncs, and the kernel's own writeback, leave the pages write-protected.
     const u64 syncs = peek(hot.sync_count);
-    if (syncs != synced_seen_) {
+    if (syncs != synced_seen_ || now >= next_repopulate_) {
       synced_seen_ = syncs;
+      next_repopulate_ = now + kSecond;
       log().repopulate(head, 1 << 20);
     }
   }
@@ -204,6 +217,9 @@ inline void Attachment::detach() noexcept {
         } catch (const std::exception&) {
           // A full disk costs the next opening a longer replay, nothing else.
         }
+      }
+      // A reader cannot write the checkpoint; without one the views stay, for the next who opens.
+      if (last && (!options_.read_only || peek(hot().checkpoint_line) == peek(hot().head))) {
         std::error_code ec;
         std::filesystem::remove_all(memory_dir(), ec);
       }

@@ -13,9 +13,10 @@ from tapehub.errors import MissingExtra
 from tapehub.model.records import CANDLE, TICK
 
 if TYPE_CHECKING:
-    import pandas
-    import polars
-    import pyarrow
+    # Spelt out: the method `pl` would hide the alias.
+    import pandas  # noqa: ICN001
+    import polars  # noqa: ICN001
+    import pyarrow  # noqa: ICN001
 
     from tapehub._native import Candle, Tick
 

@@ -49,6 +49,6 @@ def load(hub_path: Path, flags: int, payload: bytes) -> bytes:
     path = hub_path / "blobs" / payload.decode(errors="replace")
     data = path.read_bytes() if path.is_file() else b""
     if hashlib.sha256(data).hexdigest().encode() != payload:
-        raise HubCorrupt(f"blob {path.name[:16]}… is {'damaged' if data else 'missing'}: {path}; restore it from a backup")
+        what = "damaged" if data else "missing"
+        raise HubCorrupt(f"blob {path.name[:16]}… is {what}: {path}; restore it from a backup")
     return data
-

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tapehub._native import boot_ns
 from tapehub.errors import ConfigError
+from tapehub.hub.reading import to_ns
 from tapehub.model.policies import ClockMode
 from tapehub.model.records import CLOCK_STRUCT, Kind
 
@@ -53,7 +54,5 @@ def set_watermark_mode(hub: DataHub, mode: int) -> None:
 def advance(hub: DataHub, now: int | datetime) -> int:
     """Log a watermark: no interval that ended a grace before ``now`` is open any more."""
     if isinstance(now, datetime):
-        from tapehub.hub.reading import to_ns
-
         now = to_ns(now)
     return hub._publish_record(int(Kind.WATERMARK), now - int(hub._hub_state()["grace_ns"]))

@@ -1,10 +1,9 @@
-"""`DataHub`: the class callers hold, and `connect`, which gives every caller of a process the same one."""
+"""`DataHub`: the class callers hold."""
 
 from __future__ import annotations
 
 import atexit
 import sys
-import threading
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
@@ -14,22 +13,22 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from tapehub._native import Candle, Hub, OrderFlowMetrics, Tick, as_candle, set_pip_lookup
-from tapehub.errors import ConfigError, StaleDataError, TapehubError
+from tapehub._native import Candle, Hub, OrderFlowMetrics, Tick, as_candle
 from tapehub.hub import clock, publishing, reading, status
+from tapehub.hub.astream import AsyncStream
 from tapehub.hub.batch import Batch
 from tapehub.hub.integrity import Report, verify
-from tapehub.hub.naming import Names
+from tapehub.hub.naming import Names, symbol_of
 from tapehub.hub.paths import hub_path
 from tapehub.hub.snapshot import Snapshot
-from tapehub.hub.stream import AsyncStream, Stream
+from tapehub.hub.stream import Stream
 from tapehub.model.calendars import zone_transitions
 from tapehub.model.instruments import InstrumentBook
 from tapehub.model.policies import ClockMode, OnLap, PriceBasis, SyncMode, WaitStrategy
 from tapehub.model.records import Kind
 from tapehub.model.timeframes import parse
 
-__all__ = ["DataHub", "connect"]
+__all__ = ["DataHub"]
 
 _open_hubs: weakref.WeakSet[DataHub] = weakref.WeakSet()
 
@@ -43,6 +42,7 @@ class DataHub(Hub):
     Use `DataHub.open` or `connect`; as a context manager it closes itself.
     """
 
+    warm_start_errors: dict[str, str]
     _names: Names
 
     # ------------------------------------------------------------ life
@@ -102,6 +102,7 @@ class DataHub(Hub):
             normalise=lambda symbol: names[0].canonical(symbol),
             define=lambda symbol, source: names[0].channel(symbol, source),
         )
+        self.warm_start_errors = {}
         self._names = Names(self, instruments)
         names.append(self._names)
         if not read_only:
@@ -197,14 +198,7 @@ class DataHub(Hub):
 
         One symbol's failure stops no other; `get_status` lists it under ``warm_start_errors``.
         """
-        self.warm_start_errors: dict[str, str] = {}
-        loaded = 0
-        for symbol in symbols:
-            try:
-                loaded += self.warm_start_candles(symbol, db_fetch_func(symbol, limit) or ())
-            except Exception as error:  # whatever a caller's database raises
-                self.warm_start_errors[symbol] = f"{type(error).__name__}: {error}"
-        return loaded
+        return publishing.warm_start_all(self, symbols, db_fetch_func, limit)
 
     def clear_symbol(self, symbol: str) -> int:
         """Let the views of a symbol start anew; the log keeps everything. Returns the record's sequence number."""
@@ -335,17 +329,7 @@ class DataHub(Hub):
         Raises:
             StaleDataError: no tick, one older than ``max_age_s`` by the hub clock, or a state that is not fresh.
         """
-        tick = self.get_latest_tick(symbol)
-        if tick is None:
-            raise StaleDataError(f"{symbol} has no tick in this hub: {self._directory}; is its feed running?")
-        age_s = (self.now() - tick.ts_event) / 1e9
-        state = self.state(symbol)
-        if age_s > max_age_s or state in {"stale", "dead", "closed"}:
-            raise StaleDataError(
-                f"{symbol} is {age_s:.3f} s old and {state}, expected at most {max_age_s:g} s and a live feed: "
-                f"{self._directory}; ask doctor why"
-            )
-        return tick
+        return reading.require_fresh(self, symbol, max_age_s)
 
     def state(self, symbol: str) -> str:
         """Return the liveness of a symbol: see `Snapshot.state`."""
@@ -396,47 +380,10 @@ class DataHub(Hub):
     # ------------------------------------------------------------ for the modules beside this one
 
     def _symbols_of(self, rows: npt.NDArray[Any]) -> dict[int, str]:
-        return {int(i): status.symbol_of(self, int(i)) for i in np.unique(rows["instrument"])} if len(rows) else {}
-
-
-
-_connected: dict[str, DataHub] = {}
-_connecting = threading.Lock()
-
-
-def connect(path: str | Path | None = None, *, name: str = "") -> DataHub:
-    """Attach to a running or resting hub: the same `DataHub` for every caller of this process.
-
-    Args:
-        path: the hub's directory; default `hub_path()`, or a hub's name.
-
-    Raises:
-        HubNotRunning: there is no hub; ``tapehub serve`` starts one.
-    """
-    if path is not None and str(path).startswith(("http://", "https://")):
-        raise ConfigError(f"{path} is a remote hub, which this version cannot reach yet: connect on its own machine")
-    where = str(Path(path or hub_path()).expanduser().resolve())
-    with _connecting:
-        known = _connected.get(where)
-        if known is None or known.closed:
-            known = _connected[where] = DataHub.open(where, name=name)
-    return known
-
-
-def _pip_size(symbol: str) -> float:
-    try:
-        return _book.find(symbol).pip_size
-    except TapehubError:
-        return 0.0
-
-
-_book = InstrumentBook()
-set_pip_lookup(_pip_size)
+        return {int(i): symbol_of(self, int(i)) for i in np.unique(rows["instrument"])} if len(rows) else {}
 
 
 @atexit.register
 def _close_all() -> None:
     for hub in list(_open_hubs):
         hub.close()
-
-

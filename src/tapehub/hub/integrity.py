@@ -1,4 +1,4 @@
-"""Is every byte of the log what was written?"""
+"""Whether every byte of the log is what was written."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tapehub.hub.clock import SAME_TIME_LINE, WATERMARK_TICKS
-from tapehub.hub.reading import EVER, NEVER
+from tapehub.hub.reading import EVER, NEVER, channel_state
 from tapehub.model.calendars import Calendar, CalendarId, calendar_of, interval_of, intervals_of
 from tapehub.model.records import CANDLE, CLOCK_STRUCT, INSTRUMENT, Kind
 from tapehub.model.timeframes import Timeframe
@@ -48,9 +48,7 @@ class IntervalEnd:
 class IntervalWatch:
     """Follow the watermark of one stream and emit what it closes."""
 
-    def __init__(
-        self, hub: DataHub, symbols: list[str] | None, timeframes: list[Timeframe], position: int
-    ) -> None:
+    def __init__(self, hub: DataHub, symbols: list[str] | None, timeframes: list[Timeframe], position: int) -> None:
         self._hub = hub
         self._wanted = None if symbols is None else {hub._names.canonical(symbol) for symbol in symbols}
         self._timeframes = timeframes
@@ -58,7 +56,7 @@ class IntervalWatch:
         self._grace_ns = int(hub._hub_state()["grace_ns"])
         self._ts_event_max: dict[int, int] = {}
         self._by_ticks = _ticks_close(hub, position)
-        self._first_seen: dict[tuple[int, int], dict[int, int]] = {}  # start of an interval -> sequence of its first tick
+        self._first_seen: dict[tuple[int, int], dict[int, int]] = {}  # start of an interval -> seq of its first tick
         self._seen_to = position
         self._calendars: dict[int, Calendar] = {}
 
@@ -153,8 +151,6 @@ class IntervalWatch:
         opens = market.next_open(start)
         if not bool(market.is_open(start)) and (opens is None or opens >= end):
             return "closed"
-        from tapehub.hub.reading import channel_state
-
         _, rare = channel_state(self._hub, channel)
         if int(rare["gap_start"]) != NEVER and int(rare["gap_start"]) < end and int(rare["gap_end"]) > start:
             return "gap"
@@ -162,7 +158,7 @@ class IntervalWatch:
 
 
 def _ticks_close(hub: DataHub, position: int) -> bool:
-    """Tell whether, at a line of the log, ticks closed intervals and not a server: the last clock record before says."""
+    """Tell whether ticks, not a server, closed intervals at a line of the log: the last clock record before says."""
     state = hub._hub_state()
     line = int(state["oldest"])
     if position >= hub.head or line >= int(state["segment_lines"]):  # the beginning of the log may be gone
@@ -170,8 +166,9 @@ def _ticks_close(hub: DataHub, position: int) -> bool:
     by_ticks = True
     while line < position:
         after, _, _, clock, _ = hub._scan(line, position, b"", 1 << Kind.CLOCK, NEVER, EVER, np.empty(0, np.uint8))
-        if clock:
-            by_ticks = CLOCK_STRUCT.unpack(hub._record(clock)[10])[1] == WATERMARK_TICKS
+        record = hub._record(clock) if clock else None
+        if record:
+            by_ticks = CLOCK_STRUCT.unpack(record[10])[1] == WATERMARK_TICKS
         if after <= line:
             break
         line = after

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tapehub._native import set_pip_lookup
+from tapehub.errors import TapehubError
 from tapehub.model.instruments import Instrument, InstrumentBook
 from tapehub.model.records import INSTRUMENT, NO_INSTRUMENT
 
 if TYPE_CHECKING:
     from tapehub.hub.datahub import DataHub
 
-__all__ = ["DIRECT", "Names"]
+__all__ = ["DIRECT", "Names", "symbol_of"]
 
 DIRECT = "direct"
 """The source of what callers push themselves."""
@@ -58,3 +60,20 @@ class Names:
         record["week_days"] = row.week_days
         record["base"], record["quote"] = row.base.encode()[:7], row.quote.encode()[:7]
         return self._hub._define(record.tobytes(), redefine)
+
+
+def symbol_of(hub: DataHub, instrument: int) -> str:
+    """Give the symbol of an instrument id."""
+    return str(np.frombuffer(hub._instrument(instrument), INSTRUMENT)[0]["symbol"].decode())
+
+
+def _pip_size(symbol: str) -> float:
+    try:
+        return _book.find(symbol).pip_size
+    except TapehubError:
+        return 0.0
+
+
+# Ticks that callers make know their pip by this book; those of a hub have it from the hub.
+_book = InstrumentBook()
+set_pip_lookup(_pip_size)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from tapehub.model.records import CANDLE, FLOW_STRUCT, NO_INSTRUMENT, CandleFlag
 if TYPE_CHECKING:
     from tapehub.hub.datahub import DataHub
 
-__all__ = ["candle", "log_zone", "note", "order_flow", "ticks", "warm_start"]
+__all__ = ["candle", "log_zone", "note", "order_flow", "ticks", "warm_start", "warm_start_all"]
 
 _MINUTE = 60_000_000_000
 _TIME_MIN = 631_152_000_000_000_000  # 1990
@@ -48,9 +48,7 @@ def candle(hub: DataHub, given: Candle, *, warm: bool = False, channel: int | No
     if given.volume_type == "real":
         body["flags"] |= int(CandleFlag.REAL_VOLUME)
     opened = given.ts_event // _MINUTE * _MINUTE
-    return hub._publish_record(
-        int(Kind.CANDLE), opened, instrument=instrument, source=source, payload=body.tobytes()
-    )
+    return hub._publish_record(int(Kind.CANDLE), opened, instrument=instrument, source=source, payload=body.tobytes())
 
 
 def _latest_allowed(hub: DataHub) -> int:
@@ -65,7 +63,8 @@ def _candle_fault(given: Candle, latest_ns: int) -> str:
     if not all(math.isfinite(price) and price > 0 for price in prices):
         return f"prices are {prices}, expected finite and above 0"
     if not given.low <= min(given.open, given.close) <= max(given.open, given.close) <= given.high:
-        return f"low {given.low}, open {given.open}, close {given.close}, high {given.high}: expected low <= all <= high"
+        shown = f"low {given.low}, open {given.open}, close {given.close}, high {given.high}"
+        return f"{shown}: expected low <= all <= high"
     if not (math.isfinite(given.volume) and given.volume >= 0):
         return f"volume is {given.volume}, expected finite and not negative"
     if not _TIME_MIN <= given.ts_event <= latest_ns:
@@ -88,6 +87,20 @@ def warm_start(hub: DataHub, symbol: str, candles: Iterable[Candle]) -> int:
     return count
 
 
+def warm_start_all(
+    hub: DataHub, symbols: Iterable[str], fetch: Callable[[str, int], Iterable[Candle] | None], limit: int
+) -> int:
+    """Publish candles of several symbols; one's failure is kept in ``hub.warm_start_errors`` and stops no other."""
+    hub.warm_start_errors = {}
+    loaded = 0
+    for symbol in symbols:
+        try:
+            loaded += warm_start(hub, symbol, fetch(symbol, limit) or ())
+        except Exception as error:  # whatever a caller's database raises
+            hub.warm_start_errors[symbol] = f"{type(error).__name__}: {error}"
+    return loaded
+
+
 def order_flow(hub: DataHub, given: OrderFlowMetrics) -> int:
     """Publish order-flow metrics."""
     metrics = as_order_flow(given)
@@ -103,8 +116,8 @@ def order_flow(hub: DataHub, given: OrderFlowMetrics) -> int:
     at = metrics.ts_event or hub.now()
     if not _TIME_MIN <= at <= _latest_allowed(hub):
         raise InvalidRecord(
-            f"order flow of {metrics.symbol}: timestamp {metrics.timestamp}, expected from 1990 to a minute ahead of the "
-            f"hub clock"
+            f"order flow of {metrics.symbol}: timestamp {metrics.timestamp}, expected from 1990 to a minute ahead of "
+            f"the hub clock"
         )
     return hub._publish_record(
         int(Kind.ORDER_FLOW), at, instrument=instrument, source=source, payload=body + futures + bias
@@ -134,12 +147,13 @@ def ticks(
 ) -> int:
     """Publish the rows of a structured array."""
     if (symbol is None) == (symbols is None):
-        raise InvalidRecord("publish needs symbol= for all rows, or symbols= for the rows' instrument: give one of them")
-    if not isinstance(array, np.ndarray) or array.dtype.names is None or array.ndim != 1:
+        raise InvalidRecord("publish needs symbol= for all rows or symbols= for the rows' instrument: give one of them")
+    # Not every caller checks types.
+    if not isinstance(array, np.ndarray) or array.dtype.names is None or array.ndim != 1:  # type: ignore[redundant-expr]
         shape = getattr(array, "shape", type(array).__name__)
         raise InvalidRecord(
-            f"publish got {getattr(array, 'dtype', '')} {shape}, expected a structured numpy array of shape (n,) with the "
-            f"fields ts_event, bid, ask"
+            f"publish got {getattr(array, 'dtype', '')} {shape}, expected a structured numpy array of shape (n,) with "
+            f"the fields ts_event, bid, ask"
         )
     missing = [name for name in ("ts_event", "bid", "ask") if name not in array.dtype.names]
     if symbols is not None and "instrument" not in array.dtype.names:

@@ -8,23 +8,35 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from tapehub.errors import InvalidRecord
+from tapehub.errors import InvalidRecord, StaleDataError
 from tapehub.hub.batch import Batch
 from tapehub.hub.snapshot import Snapshot
 from tapehub.model.records import CANDLE, CHANNEL_BLOCK, CHANNEL_RARE, TICK, TickFlag
 from tapehub.model.timeframes import Timeframe, parse
 
 if TYPE_CHECKING:
-    from tapehub._native import OrderFlowMetrics
+    from tapehub._native import OrderFlowMetrics, Tick
     from tapehub.hub.datahub import DataHub
 
-__all__ = ["bounds", "candles", "channel_state", "history", "latest_order_flow", "snapshot", "state", "ticks"]
+__all__ = [
+    "bounds",
+    "candles",
+    "channel_state",
+    "find_channel",
+    "history",
+    "latest_order_flow",
+    "require_fresh",
+    "snapshot",
+    "state",
+    "ticks",
+    "to_ns",
+]
 
 NEVER = -(1 << 63)
 EVER = (1 << 63) - 1
 STATES = ("unverified", "live", "quiet", "stale", "dead", "closed")
 FROZEN_AFTER_S = 30.0
-"""A quote pushed by callers that stays the same for this long in an open market is stale, until its rhythm is learnt."""
+"""A pushed quote that stays the same for this long in an open market is stale, until its rhythm is learnt."""
 
 _SCAN_ROWS = 65_536
 
@@ -48,9 +60,7 @@ def channel_state(hub: DataHub, channel: int) -> tuple[Any, Any]:
     return np.frombuffer(block, CHANNEL_BLOCK)[0], np.frombuffer(rare, CHANNEL_RARE)[0]
 
 
-def bounds(
-    hub: DataHub, start: int | datetime | None, end: int | datetime | None
-) -> tuple[int, int, int, int]:
+def bounds(hub: DataHub, start: int | datetime | None, end: int | datetime | None) -> tuple[int, int, int, int]:
     """Split bounds into sequences [from, to) and event times [from, to)."""
     first, last, from_ts, to_ts = 0, hub.head, NEVER, EVER
     if isinstance(start, datetime):
@@ -238,6 +248,21 @@ def state(hub: DataHub, symbol: str) -> str:
         return "empty"
     block, rare = channel_state(hub, channel)
     return _state(hub, block, rare, hub.now())
+
+
+def require_fresh(hub: DataHub, symbol: str, max_age_s: float) -> Tick:
+    """Read the latest tick of a symbol, or refuse."""
+    tick = hub.get_latest_tick(symbol)
+    if tick is None:
+        raise StaleDataError(f"{symbol} has no tick in this hub: {hub.path}; is its feed running?")
+    age_s = (hub.now() - tick.ts_event) / 1e9
+    found = state(hub, symbol)
+    if age_s > max_age_s or found in {"stale", "dead", "closed"}:
+        raise StaleDataError(
+            f"{symbol} is {age_s:.3f} s old and {found}, expected at most {max_age_s:g} s and a live feed: "
+            f"{hub.path}; ask doctor why"
+        )
+    return tick
 
 
 def _state(hub: DataHub, block: Any, rare: Any, now_ns: int) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tapehub.hub import reading
+from tapehub.hub.naming import symbol_of
 from tapehub.model.calendars import CalendarId
 from tapehub.model.policies import ClockMode
 from tapehub.model.records import INSTRUMENT, NO_INSTRUMENT, SOURCE, Kind
@@ -15,21 +16,14 @@ from tapehub.model.records import INSTRUMENT, NO_INSTRUMENT, SOURCE, Kind
 if TYPE_CHECKING:
     from tapehub.hub.datahub import DataHub
 
-__all__ = ["check_staleness", "gaps", "get_status", "instruments", "ledger", "readers", "server", "sources", "symbol_of"]
+__all__ = ["check_staleness", "gaps", "get_status", "instruments", "ledger", "readers", "server", "sources"]
 
 DEFAULT_MAX_AGE_S = {"tick": 2.0, "candle": 120.0, "order_flow": 5.0}
 
 
-def symbol_of(hub: DataHub, instrument: int) -> str:
-    """Give the symbol of an instrument id."""
-    return str(np.frombuffer(hub._instrument(instrument), INSTRUMENT)[0]["symbol"].decode())
-
-
 def sources(hub: DataHub) -> list[str]:
     """List the sources by id."""
-    return [
-        np.frombuffer(hub._source(i), SOURCE)[0]["name"].decode() for i in range(hub._source_count())
-    ]
+    return [np.frombuffer(hub._source(i), SOURCE)[0]["name"].decode() for i in range(hub._source_count())]
 
 
 def instruments(hub: DataHub) -> dict[str, dict[str, Any]]:
@@ -153,7 +147,7 @@ def get_status(hub: DataHub) -> dict[str, Any]:
         "processes": [slot for slot in slots if slot["alive"]],
         "readers": readers(hub),
         "days_left": _days_left(hub, state),
-        "warm_start_errors": dict(getattr(hub, "warm_start_errors", {})),
+        "warm_start_errors": dict(hub.warm_start_errors),
     }
 
 
@@ -224,7 +218,7 @@ def ledger(hub: DataHub) -> dict[str, Any]:
 
 
 def _lost_in_producers(slots: list[dict[str, Any]]) -> int:
-    """What dead producers had received and neither published nor explained. Slots without a receiver count nothing."""
+    """Count what dead producers had received and neither published nor explained; without a receiver, nothing."""
     return sum(
         max(0, slot["received"] - slot["published"] - slot["refused"] - slot["duplicates"] - slot["quarantined"])
         for slot in slots
@@ -245,6 +239,8 @@ def gaps(hub: DataHub, symbol: str) -> list[dict[str, Any]]:
         after, _, _, found, _ = hub._scan(position, head, mask, 1 << Kind.GAP, reading.NEVER, reading.EVER, empty)
         if found:
             record = hub._record(found)
+            if record is None:  # dropped with its segment since
+                continue
             start, end = (int(value) - (1 << 64) * (int(value) >> 63) for value in record[5:7])
             out.append({"start": start, "end": end, "cause": record[10].decode(errors="replace"), "seq": found})
         if after <= position:

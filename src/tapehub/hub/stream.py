@@ -1,24 +1,23 @@
-"""Following the log: for objects one by one, for batches, or with ``async for``."""
+"""Following the log: for objects one by one, or for batches."""
 
 from __future__ import annotations
 
-import asyncio
-import threading
+import contextlib
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from tapehub._native import Follower
-from tapehub.errors import ConfigError, HubClosed, Lapped
+from tapehub.errors import ConfigError, HubClosed, HubError, Lapped
 from tapehub.hub import blobs
 from tapehub.hub.batch import Batch
 from tapehub.hub.intervals import IntervalWatch
+from tapehub.hub.naming import symbol_of
 from tapehub.hub.reading import EVER, NEVER
+from tapehub.hub.record import INTERVAL_KINDS, Record, parse_kinds
 from tapehub.model.policies import OnLap, WaitStrategy
 from tapehub.model.records import TICK, Kind
 from tapehub.model.timeframes import parse
@@ -26,37 +25,12 @@ from tapehub.model.timeframes import parse
 if TYPE_CHECKING:
     from tapehub.hub.datahub import DataHub
 
-__all__ = ["AsyncStream", "Record", "Stream"]
+__all__ = ["Stream"]
 
 _SPINS = 1_000_000  # some tens of milliseconds, then the wait looks round once
 _READ_AHEAD = 512
 _NO_ROWS = np.empty(0, np.uint8)
 _SLICE_NS = 200_000_000  # between looks at signals and at the hub's identity
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A record that is neither tick, candle nor order flow.
-
-    Attributes:
-        kind: such as ``"watermark"``, ``"state"``, ``"clear"``.
-        ts_event, ts_publish: int64 ns UTC.
-        fixed: the two numbers every record has room for; their meaning goes by kind.
-    """
-
-    seq: int
-    kind: str
-    ts_event: int
-    ts_publish: int
-    symbol: str
-    source: str
-    fixed: tuple[int, int]
-    payload: bytes = field(repr=False)
-
-    @property
-    def timestamp(self) -> datetime:
-        """The event time, aware, rounded down to the microsecond."""
-        return datetime.fromtimestamp(self.ts_event // 1000 / 1e6, UTC)
 
 
 class Stream:
@@ -79,11 +53,13 @@ class Stream:
         durable: bool = False,
     ) -> None:
         if durable and (not name or "/" in name):
-            raise ConfigError(f"a durable stream is named {name!r}, expected a name that fits a file: its cursor is kept")
+            raise ConfigError(
+                f"a durable stream is named {name!r}, expected a name that fits a file: its cursor is kept"
+            )
         self._hub = hub
         self._symbols = [symbols] if isinstance(symbols, str) else None if symbols is None else list(symbols)
-        self._asked, self._wants_intervals = _kinds(kinds)
-        self._kinds = self._asked | (_INTERVAL_KINDS if self._wants_intervals else 0)
+        self._asked, self._wants_intervals = parse_kinds(kinds)
+        self._kinds = self._asked | (INTERVAL_KINDS if self._wants_intervals else 0)
         self._timeframes = [parse(one) for one in ([timeframes] if isinstance(timeframes, str) else timeframes)]
         self._on_lap = on_lap
         self._spins = _SPINS if wait is WaitStrategy.SPIN else 0
@@ -116,9 +92,11 @@ class Stream:
     def _attach(self, position: int) -> None:
         self._follower = Follower(self._hub, position, self._kinds, self._channels(), self._spins)
         self._incarnation = self._hub._incarnation
-        self._ordinal: int | None = None
+        self._ordinal = self._ordinal_at(position)
         self._cursor = self._hub._open_cursor(self._name, position)
-        self._watch = IntervalWatch(self._hub, self._symbols, self._timeframes, position) if self._wants_intervals else None
+        self._watch: IntervalWatch | None = None
+        if self._wants_intervals:
+            self._watch = IntervalWatch(self._hub, self._symbols, self._timeframes, position)
 
     # ------------------------------------------------------------ reading
 
@@ -131,12 +109,19 @@ class Stream:
     def _position(self) -> int:
         if self._follower.rewind():  # ticks that were read ahead for iteration
             self._follower.take_passed()
-            self._ordinal = None
+            self._ordinal = self._ordinal_at(self._follower.position)
         return self._follower.position
 
     @_position.setter
     def _position(self, line: int) -> None:
         self._follower.position = line
+
+    def _ordinal_at(self, line: int) -> int | None:
+        """Count the records before a line, so that a lap can tell what is gone; None when that line is gone itself."""
+        state = self._hub._hub_state()
+        if line >= int(state["head"]):
+            return int(state["records"])
+        return self._hub._records_before(line) if line >= int(state["oldest"]) else None
 
     def poll(self, records_max: int = 4096, timeout_s: float = 0.0) -> Batch:
         """Copy the oldest unread ticks out of the log, and the records of other kinds up to there.
@@ -242,8 +227,8 @@ class Stream:
         self.lost += lost
         if self._on_lap is OnLap.RAISE:
             raise Lapped(
-                f"{lost} records were dropped before this stream read them, it goes on at {oldest}: raise retention_bytes, "
-                f"or give the stream a durable name",
+                f"{lost} records were dropped before this stream read them, it goes on at {oldest}: "
+                f"raise retention_bytes, or give the stream a durable name",
                 lost=lost,
                 oldest=oldest,
             )
@@ -261,8 +246,6 @@ class Stream:
             return [hub._order_flow_object(seq)]
         out: list[Any] = []
         if self._wants(kind):
-            from tapehub.hub.status import symbol_of
-
             known = instrument < hub._instrument_count()
             sources = hub.sources
             out.append(
@@ -291,8 +274,6 @@ class Stream:
         channels = self._hub._channels()
         if self._mask is None or self._mask_of != len(channels):
             wanted = {self._hub._names.canonical(symbol) for symbol in self._symbols}
-            from tapehub.hub.status import symbol_of
-
             mask = bytearray(max(1, len(channels)))
             for number, (instrument, _) in enumerate(channels):
                 mask[number] = symbol_of(self._hub, instrument) in wanted
@@ -304,9 +285,6 @@ class Stream:
         self._hub._wait(self._position, min(_SLICE_NS, int(seconds * 1e9) + 1), self._spins)
 
     def _announce_wait(self) -> None:
-        if self._ordinal is None:
-            self._ordinal = self._hub._records_before(self._position)  # once, when there is time
-            self._follower.take_passed()
         self._hub._move_cursor(self._cursor, self._position, self.delivered, self.lost, True)
 
     def _note(self, delivered: int) -> None:
@@ -330,134 +308,11 @@ class Stream:
         if not self._closed:
             self._closed = True
             if not self._hub.closed and self._hub._incarnation == self._incarnation:
-                self._hub._close_cursor(self._cursor)
+                with contextlib.suppress(HubError):  # a hub that was deleted has no place to give back
+                    self._hub._close_cursor(self._cursor)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
         self.close()
-
-
-_INTERVAL_KINDS = 1 << Kind.TICK | 1 << Kind.WATERMARK | 1 << Kind.CLOCK
-
-
-def _kinds(kinds: str | Iterable[str]) -> tuple[int, bool]:
-    names = [kinds] if isinstance(kinds, str) else list(kinds)
-    mask, intervals = 0, False
-    for name in names:
-        if name == "all":
-            mask |= (1 << 62) - 1
-        elif name == "interval":
-            intervals = True
-        elif name.upper() in Kind.__members__:
-            mask |= 1 << Kind[name.upper()]
-        else:
-            known = ", ".join(kind.name.lower() for kind in Kind)
-            raise ConfigError(f"kind {name!r} is not one of {known}, interval, all")
-    return mask, intervals
-
-
-class AsyncStream:
-    """Follow a stream with ``async for``. Many of them share one waiting thread of the process."""
-
-    def __init__(self, stream: Stream) -> None:
-        self._stream = stream
-
-    def __aiter__(self) -> AsyncIterator[Any]:
-        return self
-
-    async def __anext__(self) -> Any:
-        stream = self._stream
-        while True:
-            if stream._ready:
-                return stream._ready.pop()
-            stream._fill()
-            if not stream._ready:
-                await _Waiter.of(stream._hub).news(stream._position)
-
-    async def poll(self, records_max: int = 4096, timeout_s: float = 0.0) -> Batch:
-        """Copy the oldest unread ticks, waiting without a thread of its own: see `Stream.poll`."""
-        deadline = time.monotonic() + timeout_s
-        while True:
-            batch = self._stream.poll(records_max)
-            left = deadline - time.monotonic()
-            if len(batch) or batch.records or batch.lost or left <= 0:
-                return batch
-            try:
-                await asyncio.wait_for(_Waiter.of(self._stream._hub).news(self._stream.position), left)
-            except TimeoutError:
-                return self._stream.poll(records_max)
-
-    @property
-    def lost(self) -> int:
-        """Records overwritten before they were read."""
-        return self._stream.lost
-
-    def close(self) -> None:
-        """Give the reader's place back."""
-        self._stream.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        self.close()
-
-
-class _Waiter:
-    """One thread that sleeps on the log for every async reader of a hub."""
-
-    _of: dict[int, _Waiter] = {}
-    _lock = threading.Lock()
-
-    def __init__(self, hub: DataHub) -> None:
-        self._hub = hub
-        self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None], int]] = []
-        self._mutex = threading.Lock()
-        self._thread: threading.Thread | None = None
-
-    @classmethod
-    def of(cls, hub: DataHub) -> _Waiter:
-        with cls._lock:
-            found = cls._of.get(id(hub))
-            if found is None or found._hub is not hub:
-                found = cls._of[id(hub)] = cls(hub)
-            return found
-
-    async def news(self, seen: int) -> None:
-        """Wait until the log has grown past ``seen``."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[None] = loop.create_future()
-        with self._mutex:
-            self._waiting.append((loop, future, seen))
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._run, name="tapehub-async", daemon=True)
-                self._thread.start()
-        await future
-
-    def _run(self) -> None:
-        while True:
-            try:
-                head = self._hub.head
-            except HubClosed:
-                head = 1 << 62
-            with self._mutex:
-                due = [one for one in self._waiting if one[2] < head]
-                self._waiting = [one for one in self._waiting if one[2] >= head and not one[1].cancelled()]
-                if not self._waiting and not due:
-                    self._thread = None
-                    return
-            for loop, future, _ in due:
-                if not loop.is_closed():
-                    loop.call_soon_threadsafe(_settle, future)
-            if not due:
-                try:
-                    self._hub._wait(head, 50_000_000, 0)
-                except HubClosed:
-                    continue
-
-
-def _settle(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)

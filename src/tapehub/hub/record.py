@@ -1,0 +1,57 @@
+"""Records of kinds that have no type of their own, and kinds by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from tapehub.errors import ConfigError
+from tapehub.model.records import Kind
+
+__all__ = ["INTERVAL_KINDS", "Record", "parse_kinds"]
+
+INTERVAL_KINDS = 1 << Kind.TICK | 1 << Kind.WATERMARK | 1 << Kind.CLOCK
+"""What a reader of intervals has to see."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record that is neither tick, candle nor order flow.
+
+    Attributes:
+        kind: such as ``"watermark"``, ``"state"``, ``"clear"``.
+        ts_event, ts_publish: int64 ns UTC.
+        fixed: the two numbers every record has room for; their meaning goes by kind.
+    """
+
+    seq: int
+    kind: str
+    ts_event: int
+    ts_publish: int
+    symbol: str
+    source: str
+    fixed: tuple[int, int]
+    payload: bytes = field(repr=False)
+
+    @property
+    def timestamp(self) -> datetime:
+        """The event time, aware, rounded down to the microsecond."""
+        return datetime.fromtimestamp(self.ts_event // 1000 / 1e6, UTC)
+
+
+def parse_kinds(kinds: str | Iterable[str]) -> tuple[int, bool]:
+    """Read kinds by name: a mask of them, and whether ``interval`` is among them."""
+    names = [kinds] if isinstance(kinds, str) else list(kinds)
+    mask, intervals = 0, False
+    for name in names:
+        if name == "all":
+            mask |= (1 << 62) - 1
+        elif name == "interval":
+            intervals = True
+        elif name.upper() in Kind.__members__:
+            mask |= 1 << Kind[name.upper()]
+        else:
+            known = ", ".join(kind.name.lower() for kind in Kind)
+            raise ConfigError(f"kind {name!r} is not one of {known}, interval, all")
+    return mask, intervals

@@ -1,0 +1,154 @@
+"""The one process that adds the clock's watermarks; what changes when it comes and goes."""
+
+import os
+import re
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tapehub import DataHub
+from tapehub.errors import HubHeld
+from tapehub.hub.server import HubServer
+from tests.models.intervals import SECOND, starts_of
+from tests.models.market import EUR, GBP, NINE, QUOTE, drained, moment, quotes, tick
+from tests.models.recordings import lean_ticks
+
+OPTIONS = {"segment_lines": 1 << 12, "sync": "none"}
+
+
+def test_a_second_server_is_refused_with_the_holders_pid_and_start(tmp_path: Path) -> None:
+    with HubServer(tmp_path / "hub", **OPTIONS) as server:
+        began = f"{server.started:%Y-%m-%d %H:%M}"
+        with pytest.raises(HubHeld, match=rf"process {os.getpid()}, started {began}.*serves this hub already: .*hub"):
+            HubServer(tmp_path / "hub", **OPTIONS)
+        assert server.hub.server() is not None
+        assert server.hub.server()[0] == os.getpid()
+    with HubServer(tmp_path / "hub", **OPTIONS) as again:
+        assert again.status()["server"][0] == os.getpid()
+
+
+def test_a_hub_without_a_server_says_so(hub: DataHub) -> None:
+    assert hub.server() is None
+    assert hub.get_status()["server"] is None
+    assert hub.get_status()["clock"]["closed_by"] == "ticks"
+
+
+def test_under_a_server_only_its_watermarks_close_intervals(tmp_path: Path) -> None:
+    with HubServer(tmp_path / "hub", **OPTIONS) as server:
+        server.set_clock("event")
+        hub = server.hub
+        hub.publish(quotes([10, 70]), symbol=EUR)
+        assert hub.get_status()["clock"]["closed_by"] == "server"
+        assert hub.get_latest_candles(EUR) == []
+        hub.update_tick(tick(20))
+        assert hub.get_status()["stats"]["late_applied"] == 0, "lateness is decided by log order alone"
+        server.beat()
+        assert [one.volume for one in hub.get_latest_candles(EUR)] == [2.0]
+        hub.update_tick(tick(30))
+        assert hub.get_status()["stats"]["late_applied"] == 1
+
+
+def test_a_beat_logs_one_watermark_a_second_of_the_hub_clock(tmp_path: Path) -> None:
+    with HubServer(tmp_path / "hub", **OPTIONS) as server:
+        server.set_clock("event")
+        with server.hub.stream(kinds="watermark") as stream:
+            for second in (5, 5.9, 6.2, 6.4, 6.5, 9):
+                server.hub.update_tick(tick(second))
+                server.beat()
+                server.beat()
+            assert [(one.ts_event - NINE) / SECOND for one in drained(stream)] == [4, 5, 6, 8]
+
+
+def test_an_interval_of_a_silent_symbol_ends_with_the_clock(tmp_path: Path) -> None:
+    with HubServer(tmp_path / "hub", **OPTIONS) as server:
+        server.set_clock("event")
+        hub = server.hub
+        with hub.stream(EUR, kinds="interval") as stream:
+            hub.update_tick(tick(10))
+            hub.update_tick(tick(130, symbol=GBP))
+            server.beat()
+            assert [(one.outcome, one.start) for one in drained(stream)] == [
+                ("final", NINE),
+                ("no_ticks", NINE + 60 * SECOND),
+            ]
+
+
+def test_when_the_server_leaves_the_ticks_close_intervals_again(tmp_path: Path) -> None:
+    server = HubServer(tmp_path / "hub", **OPTIONS)
+    with DataHub.open(tmp_path / "hub") as hub:
+        server.set_clock("event")
+        server.close()
+        server.close()
+        assert hub.get_status()["clock"]["closed_by"] == "ticks"
+        hub.publish(quotes([10, 70]), symbol=EUR)
+        assert len(hub.get_latest_candles(EUR)) == 1
+
+
+def test_a_server_that_runs_closes_candles_by_itself(tmp_path: Path) -> None:
+    stop = threading.Event()
+    with HubServer(tmp_path / "hub", **OPTIONS) as server:
+        server.set_clock("virtual", anchor_ns=NINE, rate=300.0)
+        runs = threading.Thread(target=server.run, args=(stop,))
+        runs.start()
+        try:
+            with DataHub.open(tmp_path / "hub") as hub, hub.stream(EUR, kinds="interval") as stream:
+                hub.update_tick(tick(1))
+                first = next(stream)
+                assert (first.outcome, first.start, first.end) == ("final", NINE, NINE + 60 * SECOND)
+                assert next(stream).outcome == "no_ticks"
+                assert hub.get_latest_candles(EUR)[0].timestamp == moment(0)
+        finally:
+            stop.set()
+            runs.join()
+
+
+def test_a_file_of_2014_into_a_running_server_gives_candles_of_2014_none_late(
+    shared_data: Path, tmp_path: Path
+) -> None:
+    rows = lean_ticks(shared_data, "oanda", "20140506")
+    rows = rows[rows["ask"] >= rows["bid"]]
+    _replay_into_a_running_server(tmp_path / "hub", rows)
+
+
+def test_old_ticks_into_a_running_server_are_not_late(tmp_path: Path) -> None:
+    rows = np.zeros(20_000, QUOTE)
+    rows["ts_event"] = NINE - 10 * 365 * 86_400 * SECOND + np.arange(20_000) * 700_000_000
+    rows["bid"] = 1.3 + np.sin(np.arange(20_000) / 50) / 100
+    rows["ask"] = rows["bid"] + 0.0001
+    _replay_into_a_running_server(tmp_path / "hub", rows)
+
+
+def _replay_into_a_running_server(path: Path, rows: np.ndarray) -> None:
+    """Begin a replay when the server, on the wall clock, has logged watermarks of today."""
+    stop = threading.Event()
+    with HubServer(path, **OPTIONS) as server:
+        runs = threading.Thread(target=server.run, args=(stop,))
+        runs.start()
+        try:
+            with server.hub.stream(kinds="watermark", start="oldest") as stream:
+                next(stream)
+            with DataHub.open(path) as hub:
+                hub.set_clock("event")
+                for begin in range(0, len(rows), 1_000):
+                    hub.publish(rows[begin : begin + 1_000], symbol=EUR)
+                hub.advance(int(rows["ts_event"].max()) + 60 * SECOND)
+                got = hub.candles(EUR, "1m", limit=1 << 20).numpy()
+                starts, counts = np.unique(starts_of("1m", rows["ts_event"]), return_counts=True)
+                assert got["timestamp"].tolist() == starts.tolist()
+                assert got["ticks"].tolist() == counts.tolist()
+                assert set(got["status"].tolist()) == {1}
+                stats = hub.get_status()["stats"]
+                assert (stats["late_applied"], stats["late_unapplied"]) == (0, 0)
+                assert abs(hub.now() - int(rows["ts_event"].max())) == 0
+        finally:
+            stop.set()
+            runs.join()
+
+
+def test_a_server_names_itself_among_the_processes(tmp_path: Path) -> None:
+    with HubServer(tmp_path / "hub", name="my server", **OPTIONS) as server:
+        (one,) = server.status()["processes"]
+        assert (one["name"], one["pid"], one["alive"]) == ("my server", os.getpid(), True)
+        assert re.fullmatch(r"[0-9a-f]{32}", server.status()["hub_id"])

@@ -126,6 +126,23 @@ void full_rings_drop_their_oldest_and_refuse_what_is_older() {
   CHECK_EMPTY(compare(hub, w.model));
 }
 
+void a_minute_pushed_at_the_edge_of_its_ring_counts_nothing_twice() {
+  Home home;
+  World w;
+  {
+    Hub hub(home.hub(), home.options());
+    w.define(hub, 1);
+    w.fill(hub, 4100, kMinute);  // the oldest five minutes have lost some of their minutes
+    const i64 oldest = w.model.channels[0].rings[kMinuteFrame].begin()->first;
+    CHECK(oldest % (5 * kMinute) != 0);
+    w.publish(hub, candle(0, oldest, w.price()));
+    CHECK_EMPTY(compare(hub, w.model));
+  }
+  Hub again(home.hub(), home.options());  // from a checkpoint
+  w.publish(again, candle(0, w.model.channels[0].rings[kMinuteFrame].begin()->first, w.price()));
+  CHECK_EMPTY(compare(again, w.model));
+}
+
 void a_rebuilt_hub_shows_the_same_bytes_as_the_live_one() {
   Home home;
   World w;
@@ -279,6 +296,8 @@ int main(int argc, char** argv) {
        {"a minute pushed ahead of the ticks keeps reads in order",
         a_minute_pushed_ahead_of_the_ticks_keeps_reads_in_order},
        {"full rings drop their oldest and refuse what is older", full_rings_drop_their_oldest_and_refuse_what_is_older},
+       {"a minute pushed at the edge of its ring counts nothing twice",
+        a_minute_pushed_at_the_edge_of_its_ring_counts_nothing_twice},
        {"a rebuilt hub shows the same bytes as the live one", a_rebuilt_hub_shows_the_same_bytes_as_the_live_one},
        {"a calendar published later reaches every attachment", a_calendar_published_later_reaches_every_attachment},
        {"clears, flows, gaps, states, clocks and watermarks agree with the model",

@@ -14,12 +14,14 @@ Case order_flow() {
 Case state_change() {
   Case c;
   c.make = [](World& w) { return attempt(of_kind(Kind::State, 1, w.now, ++w.count)); };
+  c.step = 2;
   return c;
 }
 Case clear_one() {
   Case c;
   c.before = [](World& w, Hub& hub) { w.fill(hub, 9, 3 * kSecond); };
   c.make = [](World& w) { return attempt(of_kind(Kind::Clear, 1, w.now)); };
+  c.step = 2;
   return c;
 }
 Case clear_all() {
@@ -31,6 +33,7 @@ Case clear_all() {
 Case a_definition() {
   Case c;
   c.make = [](World& w) { return attempt(definition(w.model, "NEW_" + std::to_string(w.model.instruments.size()))); };
+  c.step = 2;
   return c;
 }
 Case a_source() {
@@ -43,6 +46,7 @@ Case a_channel() {
   Case c;
   c.before = [](World& w, Hub& hub) { w.publish(hub, definition(w.model, "NEW_" + std::to_string(w.model.instruments.size()))); };
   c.make = [](World& w) { return attempt(channel(w.model, u16(w.model.instruments.size() - 1), 0)); };
+  c.step = 2;
   return c;
 }
 Case a_watermark() {

@@ -357,6 +357,9 @@ class Model {
     for (u32 frame = kMinuteFrame + 1; frame < kTimeframeCount; ++frame) {
       Bar* bar = bar_at(c, frame, start, &made);
       if (!bar) continue;
+      const Ring& children = c.rings[frame - 1];
+      const bool some_left = children.size() == capacity(frame - 1) && children.begin()->first > bar->start;
+      if (!made && some_left) continue;  // it keeps what it was made of
       bar->rolled = true;
       if (made) {
         bar->coverage = c.rings[frame - 1].lower_bound(bar->start)->second.coverage;

@@ -530,12 +530,10 @@ class Applier {
     if (place == Place::Outside) return;
     if (place == Place::There) {
       const CandleBody old = current(work, frame, ordinal);
-      const bool children_left = first == lowest(work, frame - 1) && lowest(work, frame - 1) > work.rare.ring_base[frame - 1];
-      if (children_left) {  // older children have left their ring: add to what is there
-        CandleBody merged = old;
-        merge(merged, sum);
-        sum = merged;
-      }
+      const u64 low = lowest(work, frame - 1);
+      const bool full = end - low == kTimeframes[frame - 1].capacity;
+      // Older children have left their ring, nothing can be added up again: it keeps what it was made of.
+      if (first == low && full && start_of(work, frame - 1, first) > interval.start) return;
       sum.revision = interval.close <= watermark(work) ? u16(old.revision + 1) : old.revision;
       sum.coverage = old.coverage;
       store(work, frame, ordinal, sum);

@@ -208,6 +208,15 @@ inline void Hub::drop_old_segments() {
 inline void Attachment::detach() noexcept {
   if (!of_this_process() || !locks_) return;  // a forked child has nothing to give back
   try {
+    if (lost() != Lost::No && others_alive() == 0) {
+      // The hub directory was deleted or exchanged: nobody will find our memory files any more, unless they are still
+      // those of the hub that is there now.
+      const std::string data = read_small_file(directory_ + "/control");
+      ControlFile now{};
+      if (data.size() == sizeof now) std::memcpy(&now, data.data(), sizeof now);
+      std::error_code ec;
+      if (memory_dir() != now.memory_dir) std::filesystem::remove_all(memory_dir(), ec);
+    }
     if (slot_held_ && locks_->lock(kByteOpen, 5 * kSecond)) {
       const bool last = lost() == Lost::No && others_alive() == 0;
       if (last && !options_.read_only) {

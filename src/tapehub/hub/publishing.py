@@ -147,7 +147,7 @@ def ticks(
 ) -> int:
     """Publish the rows of a structured array."""
     if (symbol is None) == (symbols is None):
-        raise InvalidRecord("publish needs symbol= for all rows or symbols= for the rows' instrument: give one of them")
+        raise InvalidRecord("publish needs symbol= for all rows, or symbols= for the rows' instrument: give one")
     # Not every caller checks types.
     if not isinstance(array, np.ndarray) or array.dtype.names is None or array.ndim != 1:  # type: ignore[redundant-expr]
         shape = getattr(array, "shape", type(array).__name__)

@@ -212,7 +212,7 @@ def test_reads_refuse_what_they_cannot_mean(hub: DataHub) -> None:
         with pytest.raises(UnknownTimeframe, match="1m"):
             call()
     for call in (lambda: hub.get_latest_candles(EUR, 5, "7m"), lambda: hub.candles(EUR, "7m")):
-        with pytest.raises(ValueError, match="'7m'.*1m"):
+        with pytest.raises(ValueError, match=r"'7m'.*1m"):
             call()
     for number in (3, None, b"EUR_USD"):
         with pytest.raises(TypeError):

@@ -148,6 +148,19 @@ def test_verify_walks_every_record_and_reports_progress(open_hub: OpenHub) -> No
     assert seen[-1] == (hub.head, hub.head)
 
 
+def test_a_log_that_ends_with_its_segment_verifies(open_hub: OpenHub) -> None:
+    hub = open_hub(segment_lines=1 << 10)
+    hub.set_clock("event")
+    while hub.head % (1 << 10):
+        hub.update_tick(tick(hub.head / 10))
+    for one in (hub, open_hub()):
+        report = one.verify()
+        assert report.ok
+        assert report.records == report.expected_records == one.get_status()["records"]
+    hub.update_tick(tick(1_000))
+    assert hub.verify().records == hub.verify().expected_records == hub.get_status()["records"]
+
+
 def test_verify_finds_a_damaged_byte(open_hub: OpenHub, tmp_path: Path) -> None:
     """One bit of a running hub's tape, behind the hub's back."""
     hub = open_hub(segment_lines=1 << 10)

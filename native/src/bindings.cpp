@@ -59,41 +59,46 @@ std::pair<u64, std::string> publish_rows(PyHub& python, const Column<i64>& ts_ev
   const i64 latest = latest_allowed(hub);
   std::string fault;
   u64 done = 0;
-  nb::gil_scoped_release released;
-  while (done < count && fault.empty()) {
-    const u64 end = std::min(count, done + 4096);  // checked and published while it is in the cache
-    u64 good = done;
-    for (; good < end; ++good) {
-      if (index && at(*index, good) >= targets.size()) {
-        fault = "symbol index is " + std::to_string(at(*index, good)) + ", expected below " + std::to_string(targets.size());
-        break;
+  try {
+    nb::gil_scoped_release released;
+    while (done < count && fault.empty()) {
+      const u64 end = std::min(count, done + 4096);  // checked and published while it is in the cache
+      u64 good = done;
+      for (; good < end; ++good) {
+        if (index && at(*index, good) >= targets.size()) {
+          fault = "symbol index is " + std::to_string(at(*index, good)) + ", expected below " + std::to_string(targets.size());
+          break;
+        }
+        const double b = at(bid, good), a = at(ask, good);
+        const float bs = bid_size ? at(*bid_size, good) : 0, as = ask_size ? at(*ask_size, good) : 0;
+        const i64 ts = at(ts_event, good);
+        const bool plain = b > 0 && a >= b && a < HUGE_VAL && bs >= 0 && as >= 0 && bs < HUGE_VALF && as < HUGE_VALF &&
+                           ts >= kTimeMin && ts <= latest;
+        if (plain) [[likely]] continue;
+        fault = tick_fault(ts, b, a, bs, as, latest);
+        if (!fault.empty()) break;
       }
-      const double b = at(bid, good), a = at(ask, good);
-      const float bs = bid_size ? at(*bid_size, good) : 0, as = ask_size ? at(*ask_size, good) : 0;
-      const i64 ts = at(ts_event, good);
-      const bool plain = b > 0 && a >= b && a < HUGE_VAL && bs >= 0 && as >= 0 && bs < HUGE_VALF && as < HUGE_VALF &&
-                         ts >= kTimeMin && ts <= latest;
-      if (plain) [[likely]] continue;
-      fault = tick_fault(ts, b, a, bs, as, latest);
-      if (!fault.empty()) break;
+      const u64 first = done;
+      hub.publish_ticks(good - first, &done, [&](u64 i, TickInput* input) {
+        const u64 row = first + i;
+        const Target& target = targets[index ? at(*index, row) : 0];
+        input->ts_event = at(ts_event, row);
+        input->ts_recv = ts_recv ? at(*ts_recv, row) : 0;
+        input->bid = at(bid, row);
+        input->ask = at(ask, row);
+        input->bid_size = bid_size ? at(*bid_size, row) : 0;
+        input->ask_size = ask_size ? at(*ask_size, row) : 0;
+        input->channel = target.channel;
+        input->instrument = target.instrument;
+        input->source = target.source;
+        input->flags = flags;
+      });
     }
-    const u64 first = done;
-    done += hub.publish_ticks(good - first, [&](u64 i, TickInput* input) {
-      const u64 row = first + i;
-      const Target& target = targets[index ? at(*index, row) : 0];
-      input->ts_event = at(ts_event, row);
-      input->ts_recv = ts_recv ? at(*ts_recv, row) : 0;
-      input->bid = at(bid, row);
-      input->ask = at(ask, row);
-      input->bid_size = bid_size ? at(*bid_size, row) : 0;
-      input->ask_size = ask_size ? at(*ask_size, row) : 0;
-      input->channel = target.channel;
-      input->instrument = target.instrument;
-      input->source = target.source;
-      input->flags = flags;
-    });
+    if (SyncMode(hub.at().control().sync_mode) == SyncMode::Always) hub.at().flush();
+  } catch (const Error& error) {
+    raise(error, done);
+    throw nb::python_error();
   }
-  if (SyncMode(hub.at().control().sync_mode) == SyncMode::Always) hub.at().flush();
   return {done, fault};
 }
 
@@ -153,7 +158,7 @@ nb::tuple read_snapshot(PyHub& python, u16 channel, u32 frame, u64 limit) {
     if (!try_read_channel(shared, state)) continue;
     read_flipped(hub.hot().flip, hub.hot().block, block);
     const i64 count = hub.rings().try_read(shared, state, block, {frame, limit, kTimeNever, INT64_MAX, true}, bodies.data());
-    if (count < 0) continue;
+    if (count < 0 || !hub.rings().account_pending(shared, state)) continue;
     return nb::make_tuple(nb::bytes(reinterpret_cast<const char*>(&state.block), sizeof state.block),
                           nb::bytes(reinterpret_cast<const char*>(&state.rare), sizeof state.rare),
                           nb::bytes(reinterpret_cast<const char*>(bodies.data()), size_t(count) * sizeof(CandleBody)));

@@ -4,7 +4,7 @@
 
 namespace tapehub::py {
 
-void raise(const Error& error) {
+void raise(const Error& error, u64 published) {
   const char* name = "HubError";
   switch (error.cause) {
     case Cause::Hub: break;
@@ -16,7 +16,12 @@ void raise(const Error& error) {
   }
   PyObject* errors = PyImport_ImportModule("tapehub.errors");
   PyObject* type = errors ? PyObject_GetAttrString(errors, name) : nullptr;
-  if (type) PyErr_SetString(type, error.what());
+  PyObject* raised = type ? PyObject_CallFunction(type, "s", error.what()) : nullptr;
+  PyObject* count = raised && published ? PyLong_FromUnsignedLongLong(published) : nullptr;
+  if (count) PyObject_SetAttrString(raised, "published", count);
+  if (raised) PyErr_SetObject(type, raised);
+  Py_XDECREF(count);
+  Py_XDECREF(raised);
   Py_XDECREF(type);
   Py_XDECREF(errors);
 }

@@ -12,7 +12,7 @@
 namespace tapehub::py {
 
 // Raise what the native core threw as the class of tapehub.errors that fits its cause.
-void raise(const Error& error);
+void raise(const Error& error, u64 published = 0);
 void raise_invalid(const std::string& message);
 
 class PyHub {

@@ -44,7 +44,7 @@ void readers_beside_producers_never_see_half_a_record() {
     if (i == 0) CHECK(first.define_source("direct") == 0);
     CHECK(first.define_channel(i, 0) == i);
   }
-  const u64 ticks = 120'000 / (kSlow > 1 ? 6 : 1);
+  const u64 ticks = 600'000 / (kSlow > 1 ? 10 : 1);
   std::atomic<u32> producing{2};
   std::atomic<bool> failed{false};
   std::string message;

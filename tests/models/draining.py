@@ -20,7 +20,7 @@ class Drain:
         self._hub = hub
         self._symbol = symbol
         self._parts: dict[str, list[Rows]] = {name: [np.empty(0, CANDLE)] for name in timeframes}
-        self._top = dict.fromkeys(self._parts, 0)
+        self._seen: dict[str, set[int]] = {name: set() for name in self._parts}
         self._head = 0
 
     def take(self) -> None:
@@ -28,10 +28,12 @@ class Drain:
         head = self._hub.head
         for name, parts in self._parts.items():
             rows = self._hub.candles(self._symbol, name, limit=1 << 20).numpy()
-            news = rows[(rows["timestamp"] > self._top[name]) | (rows["seq"] >= self._head)]
+            seen = self._seen[name]  # not only the newest: a minute may become final after a later, pushed one
+            fresh = np.fromiter((one not in seen for one in rows["timestamp"].tolist()), bool, len(rows))
+            news = rows[fresh | (rows["seq"] >= self._head)]
             if len(news):
                 parts.append(news)
-                self._top[name] = max(self._top[name], int(news["timestamp"].max()))
+                seen.update(news["timestamp"].tolist())
         self._head = head
 
     def candles(self, timeframe: str) -> Rows:

@@ -92,7 +92,7 @@ class HubModel:
         if timeframe in ("1s", "5s", "15s"):
             rows = _fold(book.quotes, lambda ts: interval_of(timeframe, ts)[0])
         else:
-            minutes = [one for one in _fold(book.applied_to_minutes, lambda ts: ts // MINUTE * MINUTE)]
+            minutes = list(_fold(book.applied_to_minutes, lambda ts: ts // MINUTE * MINUTE))
             minutes = sorted([*minutes, *book.pushed.values()])
             rows = minutes if timeframe == "1m" else _merge(minutes, lambda ts: interval_of(timeframe, ts)[0])
         mark = max(self._mark, self._top.get(symbol, NEVER + GRACE) - GRACE)

@@ -1,4 +1,4 @@
-"""The captures of ../shared/data read with the standard library, numpy and polars: an oracle shares no code with what it judges."""
+"""The captures of ../shared/data, read with other means: an oracle shares no code with what it judges."""
 
 import io
 import lzma

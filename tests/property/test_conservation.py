@@ -21,12 +21,12 @@ runs = st.tuples(
 LONG_AGO = [(2_000, 55 * SECOND, 0), (2_000, 70 * SECOND, 0), (1_500, MINUTE, 0), (40, SECOND, 5_000 * MINUTE)]
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(story=st.lists(st.one_of(runs, st.integers(0, 30)), min_size=1, max_size=12))
 @example(story=LONG_AGO)
 @example(story=[(10, SECOND, 0), 0, 0, (10, SECOND, 10 * SECOND), 1, (70, SECOND, 0)])
 def test_every_accepted_tick_is_in_a_minute_or_accounted_for(story: list[tuple[int, int, int] | int]) -> None:
-    """Push a candle so many minutes back where the story has a number, and publish a run of ticks where it has a run."""
+    """Push a candle so many minutes back where the story has a number; publish a run of ticks where it has a run."""
     with (
         tempfile.TemporaryDirectory() as folder,
         DataHub.open(Path(folder) / "hub", create=True, segment_lines=1 << 12, sync="none") as hub,

@@ -22,7 +22,7 @@ from tests.models.market import NINE
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 
 SYMBOLS = ["EUR_USD", "GBP_USD", "USD_JPY"]
-# Binary fractions, so that a mid is the same number however it was reached; a quarter of an hour, so that every ring holds it.
+# Binary fractions, so that a mid is the same number however it was reached; a quarter of an hour fits every ring.
 quotes = st.builds(
     lambda symbol, ts, bid, width: Quote(symbol, NINE + ts * SECOND // 4, 1 + bid / 64, 1 + (bid + width) / 64),
     st.sampled_from(SYMBOLS),
@@ -104,7 +104,7 @@ class HubMachine(RuleBasedStateMachine):
     @rule(batch=st.lists(quotes, min_size=1, max_size=30), after=st.integers(0, 29), at_once=st.booleans())
     @precondition(lambda self: len(self.model.log) < 1_000)
     def kill_a_child_in_the_middle(self, batch: list[Quote], after: int, at_once: bool) -> None:
-        """Let a forked child publish, kill it, and take over exactly what it had in the log: at least what it acknowledged."""
+        """Let a forked child publish, kill it, and take over what it had in the log: at least what it acknowledged."""
         reading, writing = os.pipe()
         before = self.hub.head
         child = os.fork()
@@ -213,5 +213,5 @@ def candles_of(rows: np.ndarray) -> list[Row]:
 
 TestHubMachine = HubMachine.TestCase
 TestHubMachine.settings = settings(
-    max_examples=15, stateful_step_count=14, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=10, stateful_step_count=14, deadline=None, suppress_health_check=list(HealthCheck)
 )

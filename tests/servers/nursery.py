@@ -1,4 +1,4 @@
-"""A process with everything imported that forks producers and readers: a start costs milliseconds, not an interpreter."""
+"""A process with everything imported that forks producers and readers: a start costs only milliseconds."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import signal
 import struct
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -70,7 +71,7 @@ def read(path: str, report: str) -> None:
                 bad_order += int((np.diff(sequences) <= 0).sum()) + int(sequences[0] <= last_seq)
                 last_seq = int(sequences[-1])
             torn += look_at_the_views(hub)
-    with open(report, "w") as file:
+    with Path(report).open("w") as file:
         json.dump({"seen": seen, "torn": torn, "bad_order": bad_order, "lost": stream.lost, "head": hub.head}, file)
     hub.close()
 

@@ -106,6 +106,7 @@ class Attachment {
   }
   bool is_writer() const { return writer_ready_.load(std::memory_order_acquire); }
   Applier& applier() { return *applier_; }
+  const Applier& applier() const { return *applier_; }
   u64 arena_touched() const { return arena_touched_.load(std::memory_order_acquire); }
 
   // Grow the arena until `chunks` more can be taken. Never called inside the writer lock.
@@ -227,6 +228,7 @@ class Attachment {
   void take_slot();
   static void sweep_orphans(const std::string& root);
   bool tail_is_sound();
+  void refuse_foreign_segments();
   bool sound_up_to(u64 head);
   bool restore_segment_size(u64 segment);
   std::string cut_path(u64 line) const {

@@ -115,6 +115,14 @@ class Hub {
   template <class Next>
   u64 publish_ticks(u64 count, Next next) {
     u64 done = 0;
+    publish_ticks(count, &done, next);
+    return done;
+  }
+
+  // The same, counting up *total as it goes, so that whoever catches an error knows how many are in the log.
+  template <class Next>
+  void publish_ticks(u64 count, u64* total, Next next) {
+    u64 done = 0;
     TickInput input{};
     while (done < count) {
       Need need;
@@ -123,6 +131,7 @@ class Hub {
         Applier& applier = at_.applier();
         applier.begin();
         u64 head = applier.hub().head, last = 0, records = 0, room = 0;
+        const u64 before = done;
         const i64 now = now_under(applier.hub_rare().clock, applier.hub().ts_event_max);
         while (records < kBatchRecords && done < count) {
           if (room == 0) {  // the rest of this segment, as far as it is ready
@@ -139,6 +148,7 @@ class Hub {
               bump();
               put(slot().published, slot().published + records);
               guard.publish();
+              *total += done - before;
             }
             throw;
           }
@@ -164,11 +174,11 @@ class Hub {
           bump();
           put(slot().published, slot().published + records);
           guard.publish();
+          *total += done - before;
         }
       }
       if (need) provide(need);
     }
-    return done;
   }
 
   u64 publish_record(const RecordInput& input) {
@@ -447,7 +457,13 @@ class Hub {
 
   static void commit(unsigned char* bytes, u64 word) { put_release(*reinterpret_cast<Word*>(bytes), word); }
 
+  // An event clock stands where the newest record is, this one included.
+  i64 stamp(i64 now, i64 ts_event) const {
+    return ClockMode(at_.applier().hub().clock_mode) == ClockMode::Event ? std::max(now, ts_event) : now;
+  }
+
   TickLine write_tick(const TickInput& input, u64 seq, i64 now, bool committed = true) {
+    now = stamp(now, input.ts_event);
     TickLine line;
     line.word = make_word(seq, Kind::Tick, 1);
     line.ts_event = input.ts_event;
@@ -499,6 +515,7 @@ class Hub {
 
   // Everything but the commit word, which is returned.
   u64 write_record(const RecordInput& input, u64 seq, u32 lines, i64 now) {
+    now = stamp(now, input.ts_event);
     RecordHead head{};
     head.word = make_word(seq, input.kind, lines);
     head.ts_event = input.ts_event;

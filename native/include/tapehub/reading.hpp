@@ -28,6 +28,21 @@ class RingReader {
  public:
   RingReader(const Views& views, i64 grace_ns) : views_(views), grace_ns_(grace_ns) {}
 
+  // Counters as if the pending ticks were merged already. False when the ring has moved on since.
+  bool account_pending(const Channel& channel, ChannelState& state) const {
+    if (state.block.pending.ticks == 0) return true;
+    const u64 end = state.rare.ring_end[kMinuteFrame], low = lowest(state.rare, kMinuteFrame);
+    CandleBody top;
+    top.timestamp = kTimeNever;
+    if (end > low && !read_entry(channel, kMinuteFrame, end - 1, state.block.applied_seq, top)) return false;
+    if (top.timestamp != floor_div(state.block.pending.start, kMinute) * kMinute) {
+      ++state.rare.candles_built;
+    } else if (top.flags & kCandlePushed) {
+      state.rare.superseded_ticks += state.block.pending.ticks;
+    }
+    return true;
+  }
+
   // How many candles the query can return at the most, for sizing the output.
   u64 bound(const Channel& channel, const RingQuery& query) const {
     const ChannelState state = read_channel(channel);

@@ -199,6 +199,7 @@ inline void Attachment::attach() {
       rebuild();
     } else {
       load_control();
+      refuse_foreign_segments();
       if (!views_usable()) rebuild();
     }
     if (!file_id(directory_ + "/control", &control_id_)) fail_errno("look up", directory_ + "/control");
@@ -277,6 +278,22 @@ inline bool Attachment::views_usable() {
     if (alive != 0) sleep_ns(10'000'000);
   }
   return false;
+}
+
+// A whole, valid segment under another hub's name was put here by somebody: its records are not this hub's.
+inline void Attachment::refuse_foreign_segments() {
+  const Geometry geometry = Geometry::of(control_.segment_lines);
+  Log log(directory_ + "/log", geometry, control_.hub_id, 0);
+  for (u64 segment : log.segments()) {
+    SegmentHeader header{};
+    const std::string path = log.path_of(segment);
+    File file = File::try_open(path, O_RDONLY);
+    if (!file || ::read(file.fd(), &header, sizeof header) != ssize_t(sizeof header)) continue;  // recovery deals with it
+    const bool sound = header.magic == kMagic && header.crc32c == crc32c(&header, offsetof(SegmentHeader, records_before));
+    if (sound && std::memcmp(header.hub_id, control_.hub_id, 16) != 0) {
+      fail(Cause::Format, "segment belongs to another hub: " + path + "; move it away, or restore this hub's own");
+    }
+  }
 }
 
 // With nobody attached: do the last records still pass their checksums, and are all segments whole?

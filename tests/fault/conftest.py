@@ -1,4 +1,4 @@
-"""A killed process cannot take its memory files along; these tests kill on purpose, so they clean up behind the dead."""
+"""Clean up behind the dead: a killed process cannot take its memory files along, and these tests kill on purpose."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def _memory_of_the_dead(tmp_path: Path) -> Iterator[None]:
-    """Remove what hubs below this test's own directory left in shared memory (the next new hub would, a minute later)."""
+    """Remove what hubs below this test's own directory left in shared memory, as the next new hub would."""
     yield
     shared = Path("/dev/shm")
     for folder in shared.glob("tapehub-*") if shared.is_dir() else ():

@@ -52,7 +52,7 @@ test: native-test python-test
 
 native-test: $(TOOLS)
 	$(call build_native,plain,)
-	$(CTEST) --test-dir build/native/plain --output-on-failure --no-tests=error
+	$(CTEST) --test-dir build/native/plain -j 2 --output-on-failure --no-tests=error
 
 python-test: $(DEV) native-test
 	$(PYTEST) $(HANG) -m "$(MARKS)" $(ARGS)
@@ -72,9 +72,9 @@ stub: $(MODULE)
 # setarch -R: the ThreadSanitizer of GCC 12 refuses kernels with many bits of address randomisation.
 sanitize: $(TOOLS)
 	$(call build_native,asan,address$(COMMA)undefined)
-	$(CTEST) --test-dir build/native/asan --output-on-failure --no-tests=error
+	$(CTEST) --test-dir build/native/asan -j 2 --output-on-failure --no-tests=error
 	$(call build_native,tsan,thread)
-	$$(setarch -R true 2> /dev/null && echo setarch -R) $(CTEST) --test-dir build/native/tsan --output-on-failure --no-tests=error
+	$$(setarch -R true 2> /dev/null && echo setarch -R) $(CTEST) --test-dir build/native/tsan -j 2 --output-on-failure --no-tests=error
 
 chaos: $(DEV)
 	$(PYTEST) tests/fault -m chaos --chaos-report=benchmarks/results/chaos.json $(ARGS)

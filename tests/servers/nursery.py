@@ -6,6 +6,7 @@ import signal
 import struct
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 from tapehub import DataHub, HubError, Tick
 from tests.models.market import NINE
 
-ACK = struct.Struct("<qqqq")  # first id, count, sequence of the last (0: a batch), ns the call took
+ACK = struct.Struct("<qqqqq")  # first id, count, sequence (0: a batch), ns the call took, ns of them it had no CPU
 QUANTUM = 1 / (1 << 26)  # ids are told by prices too, without rounding
 BATCH = 300
 SYMBOLS = ("EUR_USD", "GBP_USD")
@@ -34,10 +35,11 @@ def produce(path: str, source: str, first: int, acks: str) -> None:
     """Publish ids from `first` on until killed, and note in a file each call that returned before making the next."""
     hub = DataHub.open(path, name=source, segment_lines=1 << 16)
     file = os.open(acks, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    starved_ns = runqueue_clock()
     batch = np.zeros(BATCH, [("ts_event", "<i8"), ("bid", "<f8"), ("ask", "<f8"), ("instrument", "<u2")])
     number = first
     while True:
-        began = time.monotonic_ns()
+        began, starved = time.monotonic_ns(), starved_ns()
         if number % 16 == 0:
             ids = np.arange(number, number + BATCH)
             batch["ts_event"], batch["bid"], batch["instrument"] = time_of(ids), price_of(ids), ids % 2
@@ -47,8 +49,18 @@ def produce(path: str, source: str, first: int, acks: str) -> None:
             bid = price_of(number)
             tick = Tick(SYMBOLS[number % 2], bid, bid + QUANTUM, timestamp=time_of(number), source=source)
             done, seq = 1, hub.update_tick(tick)
-        os.write(file, ACK.pack(number, done, seq, time.monotonic_ns() - began))
+        took = time.monotonic_ns() - began
+        os.write(file, ACK.pack(number, done, seq, took, starved_ns() - starved))
         number += done
+
+
+def runqueue_clock() -> Callable[[], int]:
+    """Tell how long this thread was ready to run and did not, where the kernel counts that: no fault of any hub."""
+    try:
+        file = os.open("/proc/self/schedstat", os.O_RDONLY)
+    except OSError:
+        return lambda: 0
+    return lambda: int(os.pread(file, 64, 0).split()[1])
 
 
 def read(path: str, report: str) -> None:

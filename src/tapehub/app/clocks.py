@@ -116,5 +116,6 @@ def _ticked_recently(hub: DataHub) -> bool:
     if clock.mode is ClockMode.EVENT:  # it says nothing about how long ago
         return False
     cut = clock.now_ns - int(_RECENT_S * 1e9 * max(clock.rate, 1.0))
+    since = int(hub._hub_state()["clock_seq"])  # what was published under another clock says nothing about this one
     newest = (hub.ticks(symbol, limit=1).numpy() for symbol in hub.instruments)
-    return any(len(ticks) and int(ticks["ts_publish"][0]) >= cut for ticks in newest)
+    return any(len(ticks) and int(ticks["seq"][0]) > since and int(ticks["ts_publish"][0]) >= cut for ticks in newest)

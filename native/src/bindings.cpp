@@ -523,6 +523,19 @@ void add_hub(nb::module_& m) {
            "row"_a, "redefine"_a = false)
       .def("_define_source", [](PyHub& self, const std::string& name) { return self.live().define_source(name); })
       .def("_define_channel", [](PyHub& self, u16 instrument, u8 source) { return self.live().define_channel(instrument, source); })
+      .def("_define_zone", [](PyHub& self, nb::bytes rows, u64 count) {
+        // Several processes may open a new hub at once: the first one's record counts.
+        Hub& hub = self.live();
+        RecordInput input;
+        input.kind = Kind::Calendar;
+        input.fixed1 = count;
+        input.payload = rows.c_str();
+        input.payload_bytes = u32(rows.size());
+        nb::gil_scoped_release released;
+        return hub.publish_record(input, [&](RecordInput&) {
+          return read_hub(hub.hot()).rare.by_kind[u32(Kind::Calendar)] == 0 ? kUnset : u64{0};
+        });
+      }, "rows"_a, "count"_a)
       // publishing
       .def("_publish_rows", &publish_rows, "ts_event"_a, "bid"_a, "ask"_a, "bid_size"_a.none(), "ask_size"_a.none(),
            "ts_recv"_a.none(), "index"_a.none(), "channels"_a, "flags"_a)

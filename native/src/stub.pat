@@ -339,6 +339,9 @@
 ^tapehub._native.Hub._define_channel$:
     def _define_channel(self, instrument: int, source: int, /) -> int: ...
 
+^tapehub._native.Hub._define_zone$:
+    def _define_zone(self, rows: bytes, count: int) -> int: ...
+
 ^tapehub._native.Hub._define_source$:
     def _define_source(self, name: str, /) -> int: ...
 

@@ -46,7 +46,7 @@ Case batch_over_three_channels() {
     ticks.push_back(w.next_tick(0, kSecond));
     return attempt_batch(ticks);
   };
-  c.step = 7;
+  c.step = 11;
   c.copy_step = 40;
   return c;
 }
@@ -58,7 +58,7 @@ Case batch_that_rolls_the_segment() {
     for (u32 i = 0; i < 8; ++i) ticks.push_back(w.next_tick(u16(i % 3), 170'000'000));
     return attempt_batch(ticks);
   };
-  c.step = 11;
+  c.step = 17;
   return c;
 }
 

@@ -458,6 +458,8 @@ class Hub:
 
     def _define_channel(self, instrument: int, source: int, /) -> int: ...
 
+    def _define_zone(self, rows: bytes, count: int) -> int: ...
+
     def _publish_rows(
         self,
         ts_event: NDArray[numpy.int64],

@@ -366,3 +366,10 @@ def test_the_data_outlive_every_process(path: Path) -> None:
         assert (hub.hub_id, hub.epoch, hub.head) == (who["hub_id"], who["epoch"], who["head"])
         assert [one.timestamp for one in hub.get_latest_candles(EUR)] == [moment(0), moment(60)]
         hub.update_tick(tick(200))
+
+
+def test_many_processes_that_open_a_new_hub_at_once_give_it_one_calendar(path: Path) -> None:
+    with processes(path, 6, **OPTIONS) as all_of_them:
+        assert len({process.ask("who")["head"] for process in all_of_them}) == 1
+    with DataHub.open(path) as hub:
+        assert hub.ledger()["by_kind"]["calendar"] == 1

@@ -253,6 +253,7 @@ class Attachment {
   std::optional<Log> log_;
   std::optional<Applier> applier_;
   std::atomic<u64> arena_touched_{0};
+  std::string memory_made_;  // by a rebuild that has not finished
   bool cut_tail_ = false;
   u64 replayed_ = 0;
 };

@@ -205,6 +205,7 @@ inline void Attachment::attach() {
     if (!file_id(directory_ + "/control", &control_id_)) fail_errno("look up", directory_ + "/control");
   } catch (...) {
     release_slot();
+    if (!memory_made_.empty()) std::filesystem::remove_all(memory_made_, ec);  // no control file names it
     locks_->unlock(kByteOpen);
     throw;
   }
@@ -389,6 +390,7 @@ inline void Attachment::rebuild() {
   if (memory.size() >= sizeof control_.memory_dir) fail(Cause::Invalid, "path of the memory directory is too long: " + memory);
   fs::create_directories(memory, ec);
   if (ec) fail_errno("create the memory directory", memory, ec.value());
+  memory_made_ = memory;
   ::chmod(memory.c_str(), 0700);
   std::memset(control_.memory_dir, 0, sizeof control_.memory_dir);
   std::memcpy(control_.memory_dir, memory.data(), memory.size());
@@ -508,6 +510,7 @@ inline void Attachment::rebuild() {
   writer_views_.header().epoch = control_.epoch;
   put_release(writer_views_.header().ready, 1);
   save_control();
+  memory_made_.clear();
 }
 
 }  // namespace tapehub

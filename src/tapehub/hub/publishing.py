@@ -30,7 +30,7 @@ def log_zone(hub: DataHub, from_ns: npt.NDArray[np.int64], offset_ns: npt.NDArra
     if hub._hub_state()["by_kind"][Kind.CALENDAR]:
         return
     rows = np.column_stack([from_ns, offset_ns]).astype("<i8")
-    hub._publish_record(int(Kind.CALENDAR), fixed1=len(rows), payload=rows.tobytes())
+    hub._define_zone(rows.tobytes(), len(rows))
 
 
 def candle(hub: DataHub, given: Candle, *, warm: bool = False, channel: int | None = None) -> int:

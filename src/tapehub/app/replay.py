@@ -15,9 +15,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from tapehub.app.clocks import change_clock, clock_of
 from tapehub.app.console import Exit, count_text, err, instant_text, note, out, print_json, span_text
 from tapehub.app.hubs import HubOption, NameOption, open_or_create
-from tapehub.app.publisher import Publisher, due, sliced
 from tapehub.app.recordings import find_recordings, first_quote_ns
 from tapehub.app.stopping import stopping
+from tapehub.collector.publisher import Publisher, due, sliced
 from tapehub.errors import ConfigError, RecordingError, TapehubError
 from tapehub.feeds.feed import Quotes
 from tapehub.feeds.replay import Recording, merge, rebase

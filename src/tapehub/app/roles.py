@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from tapehub.app.market import market
-from tapehub.app.publisher import Publisher, due, trace
 from tapehub.app.workers import Conversation
+from tapehub.collector.publisher import Publisher, due, trace
 from tapehub.errors import TapehubError
 from tapehub.hub import DataHub, connect
 from tapehub.hub.server import HubServer

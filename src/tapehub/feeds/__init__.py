@@ -5,6 +5,34 @@
 
 from __future__ import annotations
 
-from tapehub.feeds.feed import QUOTE, Event, Feed, Guarantees, Malformed, Quotes, RecordedFeed, Status, StatusKind
+from tapehub.feeds.feed import (
+    QUOTE,
+    Event,
+    Feed,
+    Guarantees,
+    LiveFeed,
+    Malformed,
+    MarketStatus,
+    Quotes,
+    RecordedFeed,
+    Repair,
+    Status,
+    StatusKind,
+    VenueCandle,
+)
 
-__all__ = ["QUOTE", "Event", "Feed", "Guarantees", "Malformed", "Quotes", "RecordedFeed", "Status", "StatusKind"]
+__all__ = [
+    "QUOTE",
+    "Event",
+    "Feed",
+    "Guarantees",
+    "LiveFeed",
+    "Malformed",
+    "MarketStatus",
+    "Quotes",
+    "RecordedFeed",
+    "Repair",
+    "Status",
+    "StatusKind",
+    "VenueCandle",
+]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tapehub import DataHub
-from tapehub.app.publisher import Publisher, due, sliced, trace
+from tapehub.collector.publisher import Publisher, due, sliced, trace
 from tapehub.feeds.feed import Quotes, empty_quotes
 
 SECOND = 1_000_000_000

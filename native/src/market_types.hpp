@@ -61,10 +61,8 @@ template <class Object, int kKept>
 class FreeList {
  public:
   Object* take(PyTypeObject* type) noexcept {
-    if (head_ != nullptr) [[likely]] {
-      Object* object = head_;
-      head_ = reinterpret_cast<Object*>(object->symbol);
-      --count_;
+    if (count_ != 0) [[likely]] {
+      Object* object = kept_[--count_];
       Py_SET_REFCNT(reinterpret_cast<PyObject*>(object), 1);
       return object;
     }
@@ -72,9 +70,7 @@ class FreeList {
   }
   void give(Object* object) noexcept {
     if (kPooled && count_ < kKept) [[likely]] {
-      object->symbol = reinterpret_cast<PyObject*>(head_);
-      head_ = object;
-      ++count_;
+      kept_[count_++] = object;
       return;
     }
     PyTypeObject* type = Py_TYPE(reinterpret_cast<PyObject*>(object));
@@ -96,7 +92,8 @@ class FreeList {
     }
     return reinterpret_cast<Object*>(PyObject_Init(static_cast<PyObject*>(block), type));
   }
-  Object* head_ = nullptr;
+  // Not linked through the blocks: making a hundred objects would wait for one cache line after the other.
+  Object* kept_[kKept];
   int count_ = 0;
 };
 
@@ -140,6 +137,15 @@ inline PyObject* tick_new(const TickLine& line, PyObject* symbol, PyObject* sour
   tick->given_spread = 0.0;
   tick->flags = line.flags;
   return reinterpret_cast<PyObject*>(tick);
+}
+
+// Many references at once: counted one by one, each would wait for the store of the one before.
+inline void add_references(PyObject* object, Py_ssize_t count) noexcept {
+#if PY_VERSION_HEX < 0x030C0000
+  Py_SET_REFCNT(object, Py_REFCNT(object) + count);
+#else
+  while (count-- > 0) Py_INCREF(object);
+#endif
 }
 
 inline PyObject* candle_new(const CandleBody& body, PyObject* symbol, PyObject* source) noexcept {

@@ -1,6 +1,7 @@
 // Reads that answer with numpy arrays, where the array costs as much as the read: a batch of candles, a view of the log.
 #include "py_hub.hpp"
 
+#define PY_ARRAY_UNIQUE_SYMBOL tapehub_numpy
 #define NPY_NO_DEPRECATED_API NPY_2_0_API_VERSION
 #include <numpy/arrayobject.h>
 #include <structmember.h>

@@ -184,7 +184,7 @@ PyObject* PyHub::symbol_name(Hub& hub, u16 instrument) {
 i64 latest_allowed(Hub& hub) {
   const HubState state = read_hub(hub.hot());
   if (ClockMode(state.rare.clock.mode) == ClockMode::Event) return INT64_MAX;
-  return Hub::now_under(state.rare.clock, state.block.ts_event_max) + kMinute;
+  return hub.now_under(state.rare.clock, state.block) + kMinute;
 }
 
 std::string tick_fault(i64 ts_event, double bid, double ask, float bid_size, float ask_size, i64 latest_allowed) {
@@ -296,29 +296,25 @@ PyObject* update_tick(PyObject* self, PyObject* object) {
   try {
     Hub& hub = python.live();
     // Before anything is defined or written.
-    const bool plain = tick->bid > 0 && tick->ask >= tick->bid && tick->ask < HUGE_VAL && tick->bid_size >= 0 &&
-                       tick->ask_size >= 0 && tick->bid_size < HUGE_VALF && tick->ask_size < HUGE_VALF &&
-                       (tick->ts_event >= kTimeMin || tick->ts_event == kNoTime);
+    TickInput input;
+    input.ts_event = tick->ts_event == kNoTime ? hub.now() : tick->ts_event;
+    input.ts_recv = tick->ts_recv;
+    input.bid = tick->bid;
+    input.ask = tick->ask;
+    input.bid_size = tick->bid_size;
+    input.ask_size = tick->ask_size;
+    input.flags = kTickUnverified;
     const auto refuse = [&] {
       put(hub.slot().refused, hub.slot().refused + 1);
-      const i64 when = tick->ts_event == kNoTime ? hub.now() : tick->ts_event;
       raise_invalid("tick of " + std::string(PyUnicode_AsUTF8(tick->symbol)) + ": " +
-                    tick_fault(when, tick->bid, tick->ask, tick->bid_size, tick->ask_size, latest_allowed(hub)));
+                    tick_fault(input.ts_event, tick->bid, tick->ask, tick->bid_size, tick->ask_size, latest_allowed(hub)));
     };
-    if (!plain) {
+    if (!plain_tick(input)) {
       refuse();
     } else if (const PyHub::Known* known = python.find_for_writing(hub, tick->symbol, tick->source)) {
-      TickInput input;
-      input.ts_event = tick->ts_event == kNoTime ? hub.now() : tick->ts_event;
-      input.ts_recv = tick->ts_recv;
-      input.bid = tick->bid;
-      input.ask = tick->ask;
-      input.bid_size = tick->bid_size;
-      input.ask_size = tick->ask_size;
       input.channel = known->channel;
       input.instrument = known->instrument;
       input.source = known->source;
-      input.flags = kTickUnverified;
       if (contradicts(*tick, known->pip_size)) input.flags |= kTickCorrected;
       u64 seq;
       const bool always = SyncMode(hub.at().control().sync_mode) == SyncMode::Always;
@@ -342,40 +338,56 @@ PyObject* update_tick(PyObject* self, PyObject* object) {
   return result;
 }
 
-// Candles are read straight into the objects that are returned.
+// Candles are read straight into the objects that are returned. Until the end they have neither symbol nor source.
 PyObject* candle_list(PyHub& python, Hub& hub, const PyHub::Known& known, const RingQuery& query) {
-  std::vector<PyObject*>& made = python.scratch;
-  made.resize(query.limit);
-  const CandleBody empty{};
-  for (u64 i = 0; i < query.limit; ++i) {
-    made[i] = candle_new(empty, known.symbol, nullptr);
-    if (made[i]) continue;
-    while (i-- > 0) Py_DECREF(made[i]);
-    return nullptr;
+  std::vector<PyCandle*>& made = python.scratch;
+  made.clear();
+  made.reserve(query.limit);
+  const auto drop = [&made](u64 from, u64 to) {
+    for (u64 i = from; i < to; ++i) {
+      made[i]->symbol = made[i]->source = nullptr;
+      Py_DECREF(reinterpret_cast<PyObject*>(made[i]));
+    }
+  };
+  while (made.size() < query.limit) {
+    PyCandle* candle = candle_pool.take(CandleType);
+    if (!candle) {
+      drop(0, made.size());
+      return nullptr;
+    }
+    made.push_back(candle);
   }
   u64 count = 0;
   PyObject* list = nullptr;
   try {
     if (query.limit != 0) {
-      count = hub.rings().fill(*known.shared, query, [&made](u64 i) -> CandleBody& {
-        return reinterpret_cast<PyCandle*>(made[i])->body;
-      });
+      PyCandle** const at = made.data();
+      count = hub.rings().fill(*known.shared, query, [at](u64 i) -> CandleBody& { return at[i]->body; });
     }
     list = PyList_New(Py_ssize_t(count));
   } catch (...) {
-    for (PyObject* candle : made) Py_DECREF(candle);
+    drop(0, query.limit);
     throw;
   }
-  const u64 unused = query.limit - count;
-  for (u64 i = 0; i < query.limit; ++i) {
-    if (!list || i < unused) {
-      Py_DECREF(made[i]);
-      continue;
+  const u64 unused = list ? query.limit - count : query.limit;
+  drop(0, unused);
+  u8 named = 0;
+  PyObject* source = nullptr;
+  Py_ssize_t run = 0;  // of one source; nearly always they are all of one
+  for (u64 i = unused; i < query.limit; ++i, ++run) {
+    PyCandle* candle = made[i];
+    if (run == 0 || candle->body.source != named) {
+      if (source) add_references(source, run);
+      run = 0;
+      named = candle->body.source;
+      source = python.source_name(hub, named);
     }
-    auto* candle = reinterpret_cast<PyCandle*>(made[i]);
-    candle->source = Py_XNewRef(python.source_name(hub, candle->body.source));
-    PyList_SET_ITEM(list, Py_ssize_t(i - unused), made[i]);
+    candle->symbol = known.symbol;
+    candle->source = source;
+    PyList_SET_ITEM(list, Py_ssize_t(i - unused), reinterpret_cast<PyObject*>(candle));
   }
+  if (source) add_references(source, run);
+  if (list) add_references(known.symbol, Py_ssize_t(count));
   return list;
 }
 

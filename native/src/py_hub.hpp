@@ -55,7 +55,7 @@ class PyHub {
   // Python callables: (symbol) -> canonical name; (symbol, source) -> channel id, defining what is missing.
   PyObject* normalise = nullptr;
   PyObject* define = nullptr;
-  std::vector<PyObject*> scratch;  // empty between calls, kept for its memory
+  std::vector<PyCandle*> scratch;  // of one call, kept for its memory
 
  private:
   static constexpr u32 kCached = 256;
@@ -91,6 +91,11 @@ int add_arrays(PyObject* module);
 bool set_array_types(PyObject* tick, PyObject* candle, PyObject* batch);
 PyHub* py_hub(PyObject* self);  // defined in bindings.cpp, which knows nanobind
 
+// Everything that tick_fault looks for, but the times that depend on the hub clock, in one go.
+inline bool plain_tick(const TickInput& tick) {
+  return tick.bid > 0 && tick.ask >= tick.bid && tick.ask < HUGE_VAL && tick.bid_size >= 0 && tick.ask_size >= 0 &&
+         tick.bid_size < HUGE_VALF && tick.ask_size < HUGE_VALF && tick.ts_event >= kTimeMin;
+}
 // Checks of one tick, shared by update_tick and publish. Empty when it may be published.
 std::string tick_fault(i64 ts_event, double bid, double ask, float bid_size, float ask_size, i64 latest_allowed);
 i64 latest_allowed(Hub& hub);

@@ -247,39 +247,6 @@ void clears_flows_gaps_states_clocks_and_watermarks_agree_with_the_model() {
   CHECK_EMPTY(compare(again, w.model));
 }
 
-void an_error_in_the_middle_of_a_batch_keeps_the_ticks_before_it() {
-  Home home;
-  World w;
-  {
-    Hub hub(home.hub(), home.options());
-    w.define(hub, 1);
-    std::vector<Operation> batch;
-    for (u32 i = 0; i < 300; ++i) batch.push_back(w.next_tick(0, kSecond));
-    bool thrown = false;
-    try {
-      hub.publish_ticks(batch.size(), [&](u64 i, TickInput* input) {
-        if (i == 280) throw std::runtime_error("a bad row");
-        *input = TickInput{};
-        input->ts_event = batch[i].ts;
-        input->bid = batch[i].bid;
-        input->ask = batch[i].ask;
-        input->bid_size = batch[i].bid_size;
-        input->ask_size = batch[i].ask_size;
-      });
-    } catch (const std::runtime_error&) {
-      thrown = true;
-    }
-    CHECK(thrown);
-    for (u32 i = 0; i < 280; ++i) w.model.apply(batch[i]);
-    CHECK_EMPTY(compare(hub, w.model));
-    while (1024 - peek(hub.hot().head) % 1024 > 30) w.publish(hub, w.next_tick(0, kSecond));
-    w.publish(hub, candle(0, w.now, 90));  // pads over the lines where the others would have been
-    CHECK_EMPTY(compare(hub, w.model));
-  }
-  Hub again(home.hub(), home.options());
-  CHECK_EMPTY(compare(again, w.model));
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -301,8 +268,6 @@ int main(int argc, char** argv) {
        {"a rebuilt hub shows the same bytes as the live one", a_rebuilt_hub_shows_the_same_bytes_as_the_live_one},
        {"a calendar published later reaches every attachment", a_calendar_published_later_reaches_every_attachment},
        {"clears, flows, gaps, states, clocks and watermarks agree with the model",
-        clears_flows_gaps_states_clocks_and_watermarks_agree_with_the_model},
-       {"an error in the middle of a batch keeps the ticks before it",
-        an_error_in_the_middle_of_a_batch_keeps_the_ticks_before_it}},
+        clears_flows_gaps_states_clocks_and_watermarks_agree_with_the_model}},
       argc, argv);
 }

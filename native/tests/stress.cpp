@@ -64,7 +64,10 @@ void readers_beside_producers_never_see_half_a_record() {
       for (u64 n = 1; n <= ticks && !failed;) {
         if (n % 3 == 0) {
           const u64 batch = std::min<u64>(50, ticks + 1 - n);
-          hub.publish_ticks(batch, [&](u64 i, TickInput* input) { *input = tick_of(n + i, channel); });
+          std::vector<TickInput> rows;
+          for (u64 i = 0; i < batch; ++i) rows.push_back(tick_of(n + i, channel));
+          u64 published = 0;
+          hub.publish_ticks(rows.data(), rows.size(), &published);
           n += batch;
         } else {
           hub.publish_tick(tick_of(n++, channel));

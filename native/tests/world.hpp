@@ -5,20 +5,22 @@
 
 namespace tapehub::test {
 
+inline TickInput tick_input(Hub& hub, const Operation& o) {
+  TickInput input{};
+  input.ts_event = o.ts;
+  input.bid = o.bid;
+  input.ask = o.ask;
+  input.bid_size = o.bid_size;
+  input.ask_size = o.ask_size;
+  input.instrument = o.instrument;
+  input.source = o.source;
+  input.flags = o.flags;
+  input.channel = u16(peek(hub.views().channel_slot(o.instrument, o.source)) - 1);
+  return input;
+}
+
 inline u64 publish(Hub& hub, const Operation& o) {
-  if (o.kind == Kind::Tick) {
-    TickInput input{};
-    input.ts_event = o.ts;
-    input.bid = o.bid;
-    input.ask = o.ask;
-    input.bid_size = o.bid_size;
-    input.ask_size = o.ask_size;
-    input.instrument = o.instrument;
-    input.source = o.source;
-    input.flags = o.flags;
-    input.channel = u16(peek(hub.views().channel_slot(o.instrument, o.source)) - 1);
-    return hub.publish_tick(input);
-  }
+  if (o.kind == Kind::Tick) return hub.publish_tick(tick_input(hub, o));
   RecordInput record;
   record.kind = o.kind;
   record.ts_event = o.ts;
@@ -50,19 +52,11 @@ inline u64 publish(Hub& hub, const Operation& o) {
 }
 
 inline u64 publish_all(Hub& hub, const std::vector<Operation>& ticks) {
-  return hub.publish_ticks(ticks.size(), [&](u64 i, TickInput* input) {
-    const Operation& o = ticks[i];
-    *input = TickInput{};
-    input->ts_event = o.ts;
-    input->bid = o.bid;
-    input->ask = o.ask;
-    input->bid_size = o.bid_size;
-    input->ask_size = o.ask_size;
-    input->instrument = o.instrument;
-    input->source = o.source;
-    input->flags = o.flags;
-    input->channel = u16(peek(hub.views().channel_slot(o.instrument, o.source)) - 1);
-  });
+  std::vector<TickInput> rows;
+  for (const Operation& o : ticks) rows.push_back(tick_input(hub, o));
+  u64 published = 0;
+  hub.publish_ticks(rows.data(), rows.size(), &published);
+  return published;
 }
 
 // ---------------------------------------------------------------- comparing

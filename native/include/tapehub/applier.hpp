@@ -47,14 +47,14 @@ class Applier {
 
   // True when the intervals this tick belongs to are partly closed: it goes through late_tick, in a chunk of its own.
   bool is_late(u16 channel, i64 ts_event) {
-    Work& work = work_on(channel);
-    const i64 second = floor_div(ts_event, kSecond) * kSecond;
-    return second + kSecond <= watermark(work);
+    const i64 mark = watermark(work_on(channel));
+    return ts_event < mark && floor_div(ts_event, kSecond) * kSecond + kSecond <= mark;
   }
 
-  void tick(u16 channel, const TickLine& tick) {
+  // `tick` is the line in the log, where it stays until end(): copies of it would be the larger part of the work.
+  void tick(u16 channel, u64 seq, const TickLine& tick) {
     Work& work = work_on(channel);
-    note_tick(work, tick);
+    note_tick(work, seq, tick);
     ChannelBlock& block = work.block;
     const double price = price_of(basis_, tick.bid, tick.ask);
     const i64 second = floor_div(tick.ts_event, kSecond) * kSecond;
@@ -74,10 +74,10 @@ class Applier {
   }
 
   // Merge at once and number the revisions of every candle that was already final.
-  void late_tick(u16 channel, const TickLine& tick) {
+  void late_tick(u16 channel, u64 seq, const TickLine& tick) {
     Work& work = work_on(channel);
     if (work.block.pending.ticks != 0) merge_pending(work, false);
-    note_tick(work, tick);
+    note_tick(work, seq, tick);
     const i64 second = floor_div(tick.ts_event, kSecond) * kSecond;
     work.block.pending = pending_of(second, tick.ts_event, price_of(basis_, tick.bid, tick.ask));
     work.block.ts_pending_arrival = tick.ts_publish;
@@ -124,6 +124,7 @@ class Applier {
     for (u32 i = 0; i < work_count_; ++i) {
       Work& work = works_[i];
       work.block.applied_seq = last_seq;
+      if (work.latest) read_words(work.block.latest, *work.latest);
       const u64 flip = peek(work.shared->flip);
       fence_release();
       write_words(work.shared->block[(flip + 1) & 1], work.block);
@@ -172,6 +173,8 @@ class Applier {
     bool rare_loaded;
     u64 applied;  // by the copy that is active in shared memory
     Channel* shared;
+    const TickLine* latest;  // of this chunk, where it is newer than the block's
+    i64 ts_latest;
     ChannelBlock block;
     ChannelRare rare;
     // Ticks on their way up: see carry().
@@ -207,6 +210,9 @@ class Applier {
       work.block.clock_seq = hub_.clock_seq;
       work.block.ts_event_max = kTimeNever;
     }
+    work.latest = nullptr;
+    const bool none = work.block.latest.word == 0 || work.block.ts_event_max == kTimeNever;
+    work.ts_latest = none ? kTimeNever : work.block.latest.ts_event;
     return work;
   }
   static void forget_open(Work& work) {
@@ -234,9 +240,8 @@ class Applier {
   }
   i64 watermark(const Work& work) const { return watermark_of(hub_, work.block.ts_event_max, grace_ns_); }
 
-  void note_tick(Work& work, const TickLine& tick) {
+  void note_tick(Work& work, u64 seq, const TickLine& tick) {
     ChannelBlock& block = work.block;
-    const u64 seq = word_seq(tick.word);
     put(*index_slot(work, block.ticks), seq);
     ++block.ticks;
     block.last_tick_seq = seq;
@@ -250,8 +255,9 @@ class Applier {
       ++rare_of(work).corrected;
       work.rare_changed = true;
     }
-    if (block.latest.word == 0 || tick.ts_event >= block.latest.ts_event || block.ts_event_max == kTimeNever) {
-      block.latest = tick;
+    if (tick.ts_event >= work.ts_latest) {
+      work.latest = &tick;
+      work.ts_latest = tick.ts_event;
     }
     if (tick.ts_event > block.ts_event_max) block.ts_event_max = tick.ts_event;
     if (tick.ts_event > hub_.ts_event_max) hub_.ts_event_max = tick.ts_event;
@@ -553,6 +559,8 @@ class Applier {
     work.rare_changed = true;
     work.block.pending = Pending{};
     work.block.latest = TickLine{};
+    work.latest = nullptr;
+    work.ts_latest = kTimeNever;
     work.block.ts_tick_arrival = 0;
     work.block.ring_top = kTimeNever;
   }

@@ -1,6 +1,7 @@
 // A hub as one process sees it: publish, read, wait. Any number of threads may call it.
 #pragma once
 
+#include <bit>
 #include <climits>
 #include <thread>
 
@@ -56,16 +57,16 @@ class Hub {
 
   i64 now() {
     const HubState hub = read_hub(hot());
-    return now_under(hub.rare.clock, hub.block.ts_event_max);
+    return now_under(hub.rare.clock, hub.block);
   }
-  // Under an event clock nothing is ahead of now.
-  static bool follows_events(const Applier& applier) {
-    return ClockMode(applier.hub_rare().clock.mode) == ClockMode::Event;
-  }
-  static i64 now_under(const ClockBody& clock, i64 ts_event_max) {
+  // An event clock stands where the newest event is, or where `advance` has brought it in a market without events.
+  i64 now_under(const ClockBody& clock, const HubBlock& hub) {
     switch (ClockMode(clock.mode)) {
       case ClockMode::Virtual: return clock.anchor_ns + i64(double(boot_ns() - clock.anchor_boot_ns) * clock.rate);
-      case ClockMode::Event: return ts_event_max == kTimeNever ? clock.anchor_ns : ts_event_max;
+      case ClockMode::Event: {
+        if (hub.watermark_ns == kTimeNever) return hub.ts_event_max == kTimeNever ? clock.anchor_ns : hub.ts_event_max;
+        return std::max(hub.ts_event_max, hub.watermark_ns + at_.control().grace_ns);
+      }
       default: return wall_ns() + clock.skew_ns;
     }
   }
@@ -82,27 +83,17 @@ class Hub {
         applier.begin();
         u64 head = applier.hub().head;
         if (place(1, &head, &need, 0)) {
-          const i64 now = now_under(applier.hub_rare().clock, applier.hub().ts_event_max);
-          if (input.ts_event > now + kMinute && !follows_events(applier)) return kUnset;
-          u64 records = 1;
-          if (applier.is_late(input.channel, input.ts_event)) {
-            if (place_group(&head, &need)) {
-              const u64 seq = head;  // only now: the group may have gone to the next segment
-              late_tick(input, now, &head, &records);
-              applier.end(seq, head, records);
-              bump();
-              put(slot().published, slot().published + 1);
-              guard.publish();
-              return seq;
-            }
-          } else {
-            const TickLine line = write_tick(input, head, now);
-            applier.tick(input.channel, line);
-            applier.end(head, head + 1, 1);
-            bump();
-            put(slot().published, slot().published + 1);
-            guard.publish();
-            return head;
+          const i64 now = now_under(applier.hub_rare().clock, applier.hub());
+          if (input.ts_event > now + kMinute && !follows_events()) return kUnset;
+          u64 seq = head, records = 1;
+          if (!applier.is_late(input.channel, input.ts_event)) {
+            applier.tick(input.channel, seq, write_tick(input, seq, now));
+            return finish(guard, seq, seq + 1, records, 1);
+          }
+          if (place_group(&head, &need)) {
+            seq = head;  // only now: the group may have gone to the next segment
+            late_tick(input, now, &head, &records);
+            return finish(guard, seq, head, records, 1);
           }
         }
       }
@@ -110,71 +101,44 @@ class Hub {
     }
   }
 
-  // Rows come from `next(i, &input)`. Returns how many were published: all, or those before an error. The lock is
-  // released every kBatchRecords records.
-  template <class Next>
-  u64 publish_ticks(u64 count, Next next) {
-    u64 done = 0;
-    publish_ticks(count, &done, next);
-    return done;
-  }
-
-  // The same, counting up *total as it goes, so that whoever catches an error knows how many are in the log.
-  template <class Next>
-  void publish_ticks(u64 count, u64* total, Next next) {
-    u64 done = 0;
-    TickInput input{};
-    while (done < count) {
+  // *published counts up as it goes, so that whoever catches an error knows how many are in the log. The lock is released
+  // every kBatchRecords records.
+  void publish_ticks(const TickInput* ticks, u64 count, u64* published) {
+    for (const TickInput* const end = ticks + count; ticks != end;) {
       Need need;
       {
         Guard guard(*this);
         Applier& applier = at_.applier();
         applier.begin();
         u64 head = applier.hub().head, last = 0, records = 0, room = 0;
-        const u64 before = done;
-        const i64 now = now_under(applier.hub_rare().clock, applier.hub().ts_event_max);
-        while (records < kBatchRecords && done < count) {
+        const TickInput* const first = ticks;
+        const i64 now = now_under(applier.hub_rare().clock, applier.hub());
+        while (records < kBatchRecords && ticks != end) {
           if (room == 0) {  // the rest of this segment, as far as it is ready
             if (!place(1, &head, &need, records)) break;
             const Geometry& geometry = log().geometry();
             room = std::min<u64>(geometry.end_line(geometry.segment_of(head)) - head, kBatchRecords - records);
-            if (!arena_room(records + room)) { need.chunks = Applier::kChunksPerRecord * kBatchRecords; break; }
-          }
-          try {
-            next(done, &input);
-          } catch (...) {  // what is in the log is published, or the next record would be written over it
-            if (last != 0) {
-              applier.end(last, head, records);
-              bump();
-              put(slot().published, slot().published + records);
-              guard.publish();
-              *total += done - before;
+            if (!arena_room(records + room)) {
+              need.chunks = Applier::kChunksPerRecord * kBatchRecords;
+              break;
             }
-            throw;
           }
-          if (applier.is_late(input.channel, input.ts_event)) {
-            if (records != 0) break;
-            if (!place_group(&head, &need)) break;
-            const u64 seq = head;
+          if (applier.is_late(ticks->channel, ticks->ts_event)) {
+            if (records != 0 || !place_group(&head, &need)) break;  // in a chunk of its own
+            last = head;
             records = 1;
-            late_tick(input, now, &head, &records);
-            last = seq;
-            ++done;
+            late_tick(*ticks++, now, &head, &records);
             break;
           }
-          const TickLine line = write_tick(input, head, now);
-          applier.tick(input.channel, line);
+          applier.tick(ticks->channel, head, write_tick(*ticks, head, now));
+          ++ticks;
           last = head++;
           --room;
           ++records;
-          ++done;
         }
         if (last != 0) {
-          applier.end(last, head, records);
-          bump();
-          put(slot().published, slot().published + records);
-          guard.publish();
-          *total += done - before;
+          finish(guard, last, head, records, u64(ticks - first));
+          *published += u64(ticks - first);
         }
       }
       if (need) provide(need);
@@ -204,7 +168,7 @@ class Hub {
         u64 head = applier.hub().head;
         const u32 group = lines + kTimeframeCount * 3 + 8;
         if (place(group, &head, &need, 0, ring_work(input.kind))) {
-          const i64 now = now_under(applier.hub_rare().clock, applier.hub().ts_event_max);
+          const i64 now = now_under(applier.hub_rare().clock, applier.hub());
           const u64 seq = head;
           unsigned char* bytes = log().writable(head);
           const u64 word = write_record(input, head, lines, now);
@@ -218,11 +182,7 @@ class Hub {
             commit(bytes, word);
             applier.record(bytes);
           }
-          applier.end(seq, head, records);
-          bump();
-          put(slot().published, slot().published + 1);
-          guard.publish();
-          return seq;
+          return finish(guard, seq, head, records, 1);
         }
       }
       provide(need);
@@ -375,6 +335,15 @@ class Hub {
     crash_point();
     if (word & kContended) [[unlikely]] futex_wake(lock_futex(), 1);
   }
+  // What every publish ends with: its effects become visible, then whoever waits is told. `last` is its last record that
+  // has effects, and the sequence it is known by.
+  u64 finish(Guard& guard, u64 last, u64 head, u64 records, u64 published) {
+    at_.applier().end(last, head, records);
+    bump();
+    put(slot().published, slot().published + published);
+    guard.publish();
+    return last;
+  }
   Hot& writer_hot() { return at_.writable().hot(); }
   // The kernel compares 32 bits: the half with the owner's slot and the contended bit.
   const u32& lock_futex() {
@@ -455,6 +424,9 @@ class Hub {
     }
   }
 
+  // Under an event clock nothing is ahead of now.
+  bool follows_events() { return ClockMode(at_.applier().hub_rare().clock.mode) == ClockMode::Event; }
+
   static void commit(unsigned char* bytes, u64 word) { put_release(*reinterpret_cast<Word*>(bytes), word); }
 
   // An event clock stands where the newest record is, this one included.
@@ -462,36 +434,29 @@ class Hub {
     return ClockMode(at_.applier().hub().clock_mode) == ClockMode::Event ? std::max(now, ts_event) : now;
   }
 
-  TickLine write_tick(const TickInput& input, u64 seq, i64 now, bool committed = true) {
+  // Everything in registers up to the log: a record put together field by field in memory and read back as words costs
+  // more than all the rest of a publish, since no store of a field can be forwarded to the load of a word.
+  const TickLine& write_tick(const TickInput& input, u64 seq, i64 now, bool committed = true) {
     now = stamp(now, input.ts_event);
-    TickLine line;
-    line.word = make_word(seq, Kind::Tick, 1);
-    line.ts_event = input.ts_event;
-    line.ts_recv = input.ts_recv == 0 ? now : input.ts_recv;
-    line.ts_publish = now;
-    line.bid = input.bid;
-    line.ask = input.ask;
-    line.bid_size = input.bid_size;
-    line.ask_size = input.ask_size;
-    line.instrument = input.instrument;
-    line.source = input.source;
-    line.flags = input.flags;
-    line.crc32c = record_crc(&line, sizeof line);
-    auto* to = reinterpret_cast<Word*>(log().writable(seq));
-    u64 words[8];
-    std::memcpy(words, &line, sizeof line);
+    u64 words[8] = {
+        make_word(seq, Kind::Tick, 1), u64(input.ts_event), u64(input.ts_recv == 0 ? now : input.ts_recv), u64(now),
+        std::bit_cast<u64>(input.bid), std::bit_cast<u64>(input.ask),
+        std::bit_cast<u32>(input.bid_size) | u64(std::bit_cast<u32>(input.ask_size)) << 32,
+        input.instrument | u64(input.source) << 16 | u64(input.flags) << 24,
+    };
+    words[7] |= u64(tick_crc(words)) << 32;
+    auto* line = reinterpret_cast<TickLine*>(log().writable(seq));
+    auto* to = reinterpret_cast<Word*>(line);
     for (u32 i = 1; i < 8; ++i) put(to[i], words[i]);
     if (committed) put_release(to[0], words[0]);
-    return line;
+    return *line;
   }
 
   void late_tick(const TickInput& input, i64 now, u64* head, u64* records) {
-    unsigned char* bytes = log().writable(*head);
-    const TickLine line = write_tick(input, *head, now, false);
-    ++*head;
-    at_.applier().late_tick(input.channel, line);
+    const u64 seq = (*head)++;
+    at_.applier().late_tick(input.channel, seq, write_tick(input, seq, now, false));
     write_revisions(head, records, now, input.source);
-    commit(bytes, line.word);
+    commit(log().writable(seq), make_word(seq, Kind::Tick, 1));
   }
 
   // The candles that a record revised or superseded, announced behind it and committed before it.

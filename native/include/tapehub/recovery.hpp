@@ -29,18 +29,17 @@ struct Recovery {
         }
         const Kind kind = word_kind(word);
         if (kind == Kind::Tick) {
-          TickLine tick;
-          read_words(tick, *reinterpret_cast<const TickLine*>(bytes));
+          const TickLine& tick = *reinterpret_cast<const TickLine*>(bytes);
           const u16 channel = known_channel(tick.instrument, tick.source);
           if (channel != kNone16 && applier.applied_seq(channel) < line) {
             if (applier.is_late(channel, tick.ts_event)) {
               if (chunk != 0) break;  // late ticks are chunks of their own, as when they were published
-              applier.late_tick(channel, tick);
+              applier.late_tick(channel, line, tick);
               last = line++;
               ++chunk;
               break;
             }
-            applier.tick(channel, tick);
+            applier.tick(channel, line, tick);
           } else {
             applier.skip_tick(tick.ts_event);
           }

@@ -163,7 +163,7 @@ inline void Hub::close_by_ticks_without_server() {
   clock.watermark_ns = state.block.watermark_ns;
   RecordInput input;
   input.kind = Kind::Clock;
-  input.ts_event = now_under(state.rare.clock, state.block.ts_event_max);
+  input.ts_event = now_under(state.rare.clock, state.block);
   input.flags = 1;
   input.payload = &clock;
   input.payload_bytes = sizeof clock;

@@ -87,18 +87,22 @@ inline u64 read_flipped(const u64& flip, const Block (&copies)[2], Block& out) {
 // Two tagged copies: the index of the one with the greatest tag that is not above `applied`, or -1.
 template <class Body>
 inline int valid_copy(const Body* pair, u64 applied) {
-  const u64 a = peek_acquire(pair[0].seq), b = peek_acquire(pair[1].seq);
-  const bool a_ok = a <= applied, b_ok = b <= applied;  // kUnset is above everything
-  if (a_ok && (!b_ok || a >= b)) return 0;
-  return b_ok ? 1 : -1;
+  // How far behind each is. Not yet applied wraps round to more than any that is, kUnset to just one more.
+  const u64 a = applied - peek_acquire(pair[0].seq), b = applied - peek_acquire(pair[1].seq);
+  if (std::min(a, b) > applied) return -1;
+  return a <= b ? 0 : 1;
 }
+// The same, and a copy of it. Compared are distances and pointers, for a loop over a ring runs at half the speed when each
+// round has to wait for what the one before has stored.
 template <class Body>
 inline bool read_tagged(const Body* pair, u64 applied, Body& out) {
-  const int which = valid_copy(pair, applied);
-  if (which < 0) return false;
-  read_words(out, pair[which]);
+  const u64 a = applied - peek_acquire(pair[0].seq), b = applied - peek_acquire(pair[1].seq);
+  const Body* valid = a <= b ? pair : pair + 1;
+  const u64 behind = std::min(a, b);
+  if (behind > applied) return false;
+  read_words(out, *valid);
   fence_acquire();
-  return peek(pair[which].seq) == out.seq && out.seq <= applied;
+  return applied - peek(valid->seq) == behind;  // kUnset was put there before the first word of another body
 }
 
 struct ChannelState {

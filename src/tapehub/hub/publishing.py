@@ -183,9 +183,7 @@ def ticks(
 def _column(array: npt.NDArray[Any], name: str, kind: type) -> npt.NDArray[Any]:
     column = array[name]
     if column.dtype == kind and column.ndim == 1:
-        # A packed row's stride may be no multiple of the field's size, which the native module cannot walk.
-        walkable = column.flags.aligned and column.strides[0] % column.itemsize == 0
-        return column if walkable else column.copy()
+        return column
     if kind is np.int64 and column.dtype.kind == "M":
         return column.astype("M8[ns]").view(np.int64)
     whole = np.issubdtype(kind, np.integer)

@@ -1,0 +1,64 @@
+// The functions behind the bound methods of a hub: declared here, bound in bindings.cpp, a file for each kind of work.
+#pragma once
+
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include "py_follower.hpp"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace tapehub::py {
+
+using ConstBytes = nb::ndarray<const u8, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Bytes = nb::ndarray<u8, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+template <class Row>
+Row row_of(nb::bytes bytes) {
+  Row row;
+  if (bytes.size() != sizeof row) throw nb::value_error("row has the wrong size");
+  std::memcpy(&row, bytes.c_str(), sizeof row);
+  return row;
+}
+template <class Row>
+nb::bytes bytes_of(const Row& shared) {
+  Row row;
+  read_words(row, shared);
+  return nb::bytes(reinterpret_cast<const char*>(&row), sizeof row);
+}
+
+// publishing.cpp
+std::pair<u64, std::string> publish_rows(PyHub& python, nb::handle ts_event_of, nb::handle bid_of, nb::handle ask_of,
+                                         nb::handle bid_size_of, nb::handle ask_size_of, nb::handle ts_recv_of,
+                                         nb::handle index_of, const std::vector<u16>& channels, u8 flags);
+u64 publish_record(PyHub& python, u8 kind, i64 ts_event, i64 ts_recv, u64 fixed1, u64 fixed2, u16 instrument, u8 source,
+                   u8 flags, nb::bytes payload);
+
+// reading.cpp
+u64 read_candles(PyHub& python, u16 channel, u32 frame, u64 limit, i64 from, i64 to, bool forming, Bytes out);
+nb::tuple read_snapshot(PyHub& python, u16 channel, u32 frame, u64 limit);
+std::vector<u64> read_index(PyHub& python, u16 channel, u64 limit);
+u64 gather(PyHub& python, const std::vector<u64>& sequences, Bytes out);
+nb::tuple scan_into(PyHub& python, u64 from, u64 to, nb::bytes channels, u64 kinds, i64 from_ts, i64 to_ts, Bytes out);
+u64 records_before(PyHub& python, u64 line);
+nb::object record(PyHub& python, u64 line);
+nb::list tick_objects(PyHub& python, ConstBytes lines);
+nb::list candle_objects(PyHub& python, ConstBytes bodies);
+nb::object order_flow_object(PyHub& python, u64 line);
+nb::bytes history(PyHub& python, u16 channel, u32 frame, u64 from, u64 to, i64 from_ts, i64 to_ts, u64 limit, bool forming);
+nb::tuple verify_segment(PyHub& python, u64 segment);
+
+// state.cpp
+nb::dict hub_state(PyHub& python);
+nb::list slots(PyHub& python);
+u32 open_cursor(PyHub& python, const std::string& name, u64 position);
+nb::list cursors(PyHub& python);
+nb::dict layout();
+
+}  // namespace tapehub::py

@@ -141,7 +141,8 @@ def _replay_into_a_running_server(path: Path, rows: np.ndarray) -> None:
                 assert set(got["status"].tolist()) == {1}
                 stats = hub.get_status()["stats"]
                 assert (stats["late_applied"], stats["late_unapplied"]) == (0, 0)
-                assert hub.now() == int(rows["ts_event"].max()) + 60 * SECOND  # an event clock goes as far as it was advanced
+                # An event clock goes as far as it was advanced.
+                assert hub.now() == int(rows["ts_event"].max()) + 60 * SECOND
         finally:
             stop.set()
             runs.join()

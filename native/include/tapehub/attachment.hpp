@@ -235,6 +235,7 @@ class Attachment {
   static void sweep_orphans(const std::string& root);
   bool tail_is_sound();
   void refuse_foreign_segments();
+  void sweep_unfinished_segments();
   bool sound_up_to(u64 head);
   bool restore_segment_size(u64 segment);
   std::string cut_path(u64 line) const {

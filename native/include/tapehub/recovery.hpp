@@ -200,6 +200,7 @@ inline void Attachment::attach() {
     } else {
       load_control();
       refuse_foreign_segments();
+      sweep_unfinished_segments();
       if (!views_usable()) rebuild();
     }
     if (!file_id(directory_ + "/control", &control_id_)) fail_errno("look up", directory_ + "/control");
@@ -295,6 +296,19 @@ inline void Attachment::refuse_foreign_segments() {
       fail(Cause::Format, "segment belongs to another hub: " + path + "; move it away, or restore this hub's own");
     }
   }
+}
+
+// Left by a process that was killed while it made them. Whoever makes one holds kByteExtend.
+inline void Attachment::sweep_unfinished_segments() {
+  namespace fs = std::filesystem;
+  if (!locks_->try_lock(kByteExtend)) return;
+  std::vector<fs::path> found;
+  std::error_code ec;
+  for (auto& entry : fs::directory_iterator(directory_ + "/log", ec)) {
+    if (entry.path().extension() == ".tmp") found.push_back(entry.path());
+  }
+  for (const fs::path& path : found) fs::remove(path, ec);
+  locks_->unlock(kByteExtend);
 }
 
 // With nobody attached: do the last records still pass their checksums, and are all segments whole?

@@ -32,6 +32,21 @@ Case a_definition() {
   c.make = [](World& w) { return attempt(definition(w.model, "NEW_" + std::to_string(w.model.instruments.size()))); };
   return c;
 }
+Case a_redefinition() {
+  Case c;
+  c.make = [](World& w) {
+    Operation o = definition(w.model, "SYM_0");
+    o.instrument = o.row.id = 0;
+    o.row.pip_size = 0.01;
+    o.row.price_scale = 100;
+    o.row.price_low = 50;
+    o.row.price_high = 150;
+    o.row.decimals = 3;
+    o.row.declared = 1;
+    return attempt(o);
+  };
+  return c;
+}
 Case a_source() {
   Case c;
   c.make = [](World& w) { return attempt(source(w.model, "source" + std::to_string(w.model.sources.size()))); };
@@ -97,6 +112,7 @@ int main(int argc, char** argv) {
                           {"a clear of all, nobody attached", alone<clear_all>},
                           {"a definition", live<a_definition>},
                           {"a definition, nobody attached", alone<a_definition>},
+                          {"a redefinition", live<a_redefinition>},
                           {"a source", live<a_source>},
                           {"a channel", live<a_channel>},
                           {"a channel, nobody attached", alone<a_channel>},

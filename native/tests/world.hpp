@@ -213,7 +213,7 @@ inline std::string compare_channel(Hub& hub, const Model& model, u32 id) {
 
 // One instrument's row, every byte of it.
 inline std::string compare_row(Hub& hub, const Model& model, u32 id) {
-  const InstrumentRow& row = hub.views().instrument(id);
+  const InstrumentRow row = read_instrument(hub.views(), id);
   InstrumentRow expected = model.instruments[id];
   expected.primary_channel = kNone16;
   for (size_t c = model.channels.size(); c-- > 0;) {

@@ -264,7 +264,7 @@ inline bool Attachment::views_usable() {
   if (usable) {
     Views found(views_file.fd(), false, views_path);
     const ViewsHeader& header = found.header();
-    usable = header.magic == kMagic && header.format == kFormat && header.ready == 1 &&
+    usable = header.magic == kMagic && header.format == kFormat && header.ready == 1 && header.bytes_fixed == ViewsLayout::kArena &&
              header.epoch == control_.epoch && std::memcmp(header.hub_id, control_.hub_id, 16) == 0 && at_home(header);
     if (usable) {
       file_id(views_path, &views_id_);

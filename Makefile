@@ -5,7 +5,8 @@
 #   make test    ARGS="-k lapped" SLOW=1      native tests, then pytest: offline, in random order, warnings are errors
 #   make check                                ruff, mypy --strict, the native module's stub, the tidy tests
 #   make sanitize                             native tests under ASan + UBSan, then TSan
-#   make chaos                                long fault injection, report in benchmarks/results/chaos.json
+#   make chaos                                every crash point, then long fault injection: chaos.json and crash-points.json
+#                                             in benchmarks/results/
 #   make bench   ARGS=…                       this hub and its peers, results in benchmarks/results/
 #   make stub                                 write src/tapehub/_native.pyi anew
 #   make clean                                remove everything that a target made
@@ -41,7 +42,7 @@ define build_native
 	$(CMAKE) --build build/native/$(1)
 endef
 
-.PHONY: demo test native-test python-test check stub sanitize chaos bench clean
+.PHONY: demo test native-test python-test check stub sanitize crash-points chaos bench clean
 .DELETE_ON_ERROR:
 
 # DEMO_SECONDS and DATA reach the demo through the environment, as make passes on what it was given.
@@ -76,7 +77,18 @@ sanitize: $(TOOLS)
 	$(call build_native,tsan,thread)
 	$$(setarch -R true 2> /dev/null && echo setarch -R) $(CTEST) --test-dir build/native/tsan -j 2 --output-on-failure --no-tests=error
 
-chaos: $(DEV)
+# Every store of every operation, where native-test tries some forty of each. One process at a time: its seconds are the
+# report's. A case that fails is in the report too.
+CRASH_LINES := build/crash-points.jsonl
+crash-points: $(TOOLS)
+	$(call build_native,plain,)
+	@rm -f $(CRASH_LINES)
+	status=0; for source in native/tests/crash_*.cpp; do \
+	  TAPEHUB_TEST_ALL=1 TAPEHUB_CRASH_REPORT=$(CRASH_LINES) build/native/plain/$$(basename $$source .cpp) || status=1; \
+	done; \
+	$(PY) native/tests/crash_report.py $(CRASH_LINES) benchmarks/results/crash-points.json && exit $$status
+
+chaos: $(DEV) crash-points
 	$(PYTEST) tests/fault -m chaos --chaos-report=benchmarks/results/chaos.json $(ARGS)
 
 bench: $(BENCH)

@@ -78,7 +78,7 @@ void add_hub(nb::module_& m) {
         }
         return nb::make_tuple(known->instrument, known->channel, known->source);
       })
-      .def("_instrument", [](PyHub& self, u32 id) { return bytes_of(self.live().views().instrument(id % kInstrumentsMax)); })
+      .def("_instrument", [](PyHub& self, u32 id) { return bytes_of(read_instrument(self.live().views(), id % kInstrumentsMax)); })
       .def("_instrument_count", [](PyHub& self) { return peek_acquire(self.live().hot().instruments); })
       .def("_source", [](PyHub& self, u32 id) { return bytes_of(self.live().views().source(id % kSourcesMax)); })
       .def("_source_count", [](PyHub& self) { return peek_acquire(self.live().hot().sources); })

@@ -92,8 +92,7 @@ void PyHub::forget() {
 void PyHub::fill(Known& known, Hub& hub, PyObject* key, PyObject* source_key, u16 channel) {
   Channel& shared = hub.views().channel(channel);
   const u16 instrument = peek(shared.instrument);
-  InstrumentRow row;
-  read_words(row, hub.views().instrument(instrument));
+  const InstrumentRow row = read_instrument(hub.views(), instrument);
   PyObject* symbol = PyUnicode_FromString(row.symbol);
   if (symbol) PyUnicode_InternInPlace(&symbol);
   Py_XSETREF(known.key, Py_NewRef(key));

@@ -1,4 +1,5 @@
 // Candles and counters against the model, without crashes: each test is a case that once went wrong or easily might.
+#include "image.hpp"
 #include "world.hpp"
 
 using namespace tapehub;
@@ -247,6 +248,41 @@ void clears_flows_gaps_states_clocks_and_watermarks_agree_with_the_model() {
   CHECK_EMPTY(compare(again, w.model));
 }
 
+// Every tick is in a candle, was refused by one by name, or went with a clear; the clear in the middle of a second too.
+void a_clear_in_the_middle_of_a_second_leaves_every_tick_accounted_for() {
+  Home home;
+  World w;
+  Hub hub(home.hub(), home.options());
+  w.define(hub, 1);
+  const auto in_candles = [&](u32 frame) {
+    u64 ticks = 0;
+    for (const CandleBody& body : read_ring(hub, 0, frame, kTimeframes[frame].capacity, true)) ticks += body.ticks;
+    return ticks;
+  };
+  w.fill(hub, 30, 7 * kSecond);
+  for (u32 round = 0; round < 5; ++round) {
+    w.now = (w.now / kSecond + 1) * kSecond;
+    for (u32 i = 0; i <= round; ++i) w.publish(hub, w.next_tick(0, 100'000'000));  // pending
+    CHECK(read_channel(hub.views().channel(0)).block.pending.ticks == round + 1);
+    w.publish(hub, of_kind(Kind::Clear, 0, w.now));
+    ChannelState state = read_channel(hub.views().channel(0));
+    CHECK(state.block.ticks == state.rare.ticks_at_clear);  // the clear took them all, and says how many
+    CHECK(in_candles(0) == 0);
+    w.fill(hub, 20 + round, 300'000'000);  // goes on within the second that was cleared
+    w.publish(hub, tick(0, w.now - 3 * kSecond, w.price()));
+    w.fill(hub, 3, 200'000'000);
+    state = read_channel(hub.views().channel(0));
+    for (u32 frame = 0; frame < kTimeframeCount; ++frame) {
+      CHECK(state.block.ticks - state.rare.ticks_at_clear == in_candles(frame));
+    }
+    CHECK_EMPTY(compare(hub, w.model));
+  }
+  hub.at().checkpoint();
+  copy_hub(home.hub(), home.hub("copy"));
+  Hub copy(home.hub("copy"), home.options("copy"));
+  CHECK_EMPTY(compare(copy, w.model));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -268,6 +304,8 @@ int main(int argc, char** argv) {
        {"a rebuilt hub shows the same bytes as the live one", a_rebuilt_hub_shows_the_same_bytes_as_the_live_one},
        {"a calendar published later reaches every attachment", a_calendar_published_later_reaches_every_attachment},
        {"clears, flows, gaps, states, clocks and watermarks agree with the model",
-        clears_flows_gaps_states_clocks_and_watermarks_agree_with_the_model}},
+        clears_flows_gaps_states_clocks_and_watermarks_agree_with_the_model},
+       {"a clear in the middle of a second leaves every tick accounted for",
+        a_clear_in_the_middle_of_a_second_leaves_every_tick_accounted_for}},
       argc, argv);
 }

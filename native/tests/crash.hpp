@@ -1,199 +1,239 @@
-// Kill a writer after each single store of an operation, and look at what is left in every way there is.
+// Kill a process after each single store of an operation, and look at what is left in every way there is.
+//
+// Each store is tried from the same state: the files of a prepared hub are put back, a child opens it, does the
+// operation and dies after store n. With TAPEHUB_TEST_ALL set that is every n; else some 40 of them, spread evenly.
 #pragma once
 
-#include "world.hpp"
+#include <malloc.h>
+#include <sys/resource.h>
+
+#include <fstream>
+#include <set>
+
+#include "image.hpp"
+#include "outcome.hpp"
 
 namespace tapehub::test {
 
-// The operation under test: what a child does, and the records it makes, in order.
-struct Attempt {
-  std::function<void(Hub&)> run;
-  std::vector<Operation> records;
-};
-
-inline Attempt attempt(const Operation& o) {
-  return {[o](Hub& hub) { publish(hub, o); }, {o}};
-}
-inline Attempt attempt_batch(const std::vector<Operation>& ticks) {
-  return {[ticks](Hub& hub) { publish_all(hub, ticks); }, ticks};
-}
-
 struct Case {
-  std::function<void(World&, Hub&)> setup = [](World& w, Hub& hub) { w.define(hub); w.fill(hub, 60, 900'000'000); };
-  std::function<void(World&, Hub&)> before = [](World&, Hub&) {};  // each round: acknowledged, must survive
+  std::function<void(World&, Hub&)> setup = [](World& w, Hub& hub) { w.define(hub); w.fill(hub, 30, 1'800'000'000); };
+  std::function<void(World&, Hub&)> before = [](World&, Hub&) {};  // behind the checkpoint: acknowledged, must survive
   std::function<Attempt(World&)> make;
-  u32 step = 1;       // try every step-th store; with TAPEHUB_TEST_ALL set, every one
-  u32 copy_step = 20;  // rebuild copies of the hub in every copy_step-th round
+  // Instead of opening the hub, starting to count, and running the attempt.
+  std::function<void(const Home&, const Attempt&, const std::function<void()>& count)> child;
+  double wounded = 0;  // a first writer died after this share of the attempt's stores: under test is the repair
+  u64 retention_bytes = 10ull << 30;
+  u64 chunks = 5 * Applier::kChunksPerRecord;  // of the arena that are ready when the child opens
+  bool rebuilds = false;       // the memory files are gone: under test is the opening
+  bool log_is_enough = true;   // a rebuild without any checkpoint shows the same
 };
 
-// The models that the hub may agree with once the child has died: nothing of the attempt, or a prefix of it.
-inline std::vector<Model> outcomes(const Model& before, const std::vector<Operation>& records) {
-  std::vector<Model> out{before};
-  for (const Operation& o : records) {
-    out.push_back(out.back());
-    out.back().apply(o);
-  }
-  return out;
-}
-
-inline std::string settle(Hub& hub, const std::vector<Model>& possible, Model* found) {
-  const u64 records = read_hub(hub.hot()).block.records;
-  for (const Model& model : possible) {
-    if (model.log.size() != records) continue;
-    *found = model;
-    return compare(hub, model);
-  }
-  return "the hub holds " + std::to_string(records) + " records, expected between " +
-         std::to_string(possible.front().log.size()) + " and " + std::to_string(possible.back().log.size());
-}
-
-// Before any repair: each channel is as it was before the attempt, or after a whole part of it.
-inline std::string nothing_torn(Hub& hub, const std::vector<Model>& possible) {
-  for (u32 id = 0; id < possible.front().channels.size(); ++id) {
-    std::string before, after;
-    for (const Model& model : possible) {
-      after = compare_channel(hub, model, id);
-      if (after.empty()) break;
-      if (before.empty()) before = after;
-    }
-    if (!after.empty()) return "neither before (" + before + ") nor after (" + after + ")";
-  }
-  return {};
-}
-
-// The directory alone, as after a reboot: control, log and checkpoint. The lock file stays where it is, since a process
-// keeps every lock file open that it ever used.
-inline void copy_hub(const std::string& from, const std::string& to) {
-  namespace fs = std::filesystem;
-  fs::create_directories(to);
-  for (const auto& entry : fs::directory_iterator(to)) {
-    if (entry.path().filename() != "locks") fs::remove_all(entry.path());
-  }
-  for (const auto& entry : fs::directory_iterator(from)) {
-    if (entry.path().filename() != "locks") {
-      fs::copy(entry.path(), to + "/" + entry.path().filename().string(), fs::copy_options::recursive);
-    }
-  }
-}
-
-inline void check_rebuilt(const Home& home, const std::vector<Model>& possible, i64 now, bool with_checkpoint) {
-  copy_hub(home.hub(), home.hub("copy"));
-  if (!with_checkpoint) {
-    std::filesystem::remove(home.hub("copy") + "/checkpoint");
-    std::filesystem::remove(home.hub("copy") + "/checkpoint.old");
-  }
-  Model model;
-  {
-    Hub copy(home.hub("copy"), home.options("copy"));
-    CHECK_EMPTY(settle(copy, possible, &model));
-    const Operation next = tick(0, now + kMinute, 200);
-    publish(copy, next);
-    model.apply(next);
-    CHECK_EMPTY(compare(copy, model));
-  }
-}
-
-// One hub that stays open while children die in it: its next publish repairs.
-inline void die_beside_a_living_writer(const Case& c) {
-  Home home;
-  World w;
-  Hub hub(home.hub(), home.options("living"));
-  c.setup(w, hub);
-  hub.at().checkpoint();
-  u32 round = 0;
-  for (i64 n = 1;; n += c.step, ++round) {
-    c.before(w, hub);
-    const Attempt attempt = c.make(w);
-    const u64 repairs = peek(hub.hot().repairs);
-    const int status = in_child([&] {
-      Hub child(home.hub(), home.options("dying"));
-      crash_countdown = n;
-      attempt.run(child);
-      ::_exit(0);
-    });
-    std::vector<Model> possible = outcomes(w.model, attempt.records);
-    try {
-      if (came_to_its_end(status)) possible = {possible.back()};  // acknowledged
-      else CHECK(was_killed(status));
-      CHECK_EMPTY(nothing_torn(hub, possible));
-      if (round % c.copy_step == 0) {
-        check_rebuilt(home, possible, w.now, true);
-        check_rebuilt(home, possible, w.now, false);
-      }
-      const Operation next = w.next_tick(0, 300'000'000);
-      publish(hub, next);
-      for (Model& model : possible) model.apply(next);
-      CHECK_EMPTY(settle(hub, possible, &w.model));
-      CHECK(came_to_its_end(status) || peek(hub.hot().repairs) <= repairs + 1);
-    } catch (const std::exception& error) {
-      throw Failed("killed after store " + std::to_string(n) + ": " + error.what());
-    }
-    if (came_to_its_end(status)) return;
-  }
-}
-
-// Nobody else is attached: whoever opens next checks the tail, and repairs with its first write.
-inline void die_alone(const Case& c, const std::function<void(const Home&, const Attempt&, i64)>& child = {}) {
-  Home home;
-  World w;
-  const auto leave = [](Hub& hub) { hub.at().release_slot(); };  // the memory files stay, as after a kill
-  {
-    Hub hub(home.hub(), home.options());
-    c.setup(w, hub);
-    hub.at().checkpoint();
-    leave(hub);
-  }
-  u32 round = 0;
-  for (i64 n = 1;; n += c.step, ++round) {
-    Attempt attempt;
-    {
-      Hub hub(home.hub(), home.options("before"));
-      CHECK_EMPTY(compare(hub, w.model));
-      c.before(w, hub);
-      attempt = c.make(w);
-      leave(hub);
-    }
-    const int status = in_child([&] {
-      if (child) {
-        child(home, attempt, n);
-        ::_exit(0);
-      }
-      Hub hub(home.hub(), home.options("dying"));
-      crash_countdown = n;
-      attempt.run(hub);
-      ::_exit(0);
-    });
-    std::vector<Model> possible = outcomes(w.model, attempt.records);
-    try {
-      if (came_to_its_end(status)) possible = {possible.back()};
-      else CHECK(was_killed(status));
-      if (round % 3 == 2) std::filesystem::remove_all(home.memory());
-      std::filesystem::create_directories(home.memory());
-      Hub hub(home.hub(), home.options("next"));
-      if (round % 3 == 2) CHECK_EMPTY(settle(hub, possible, &w.model));
-      CHECK_EMPTY(nothing_torn(hub, possible));
-      const Operation next = w.next_tick(0, 300'000'000);
-      publish(hub, next);
-      for (Model& model : possible) model.apply(next);
-      CHECK_EMPTY(settle(hub, possible, &w.model));
-      if (round % 4 != 3) leave(hub);
-    } catch (const std::exception& error) {
-      throw Failed("killed after store " + std::to_string(n) + ", alone: " + error.what());
-    }
-    if (came_to_its_end(status)) return;
-  }
-}
+// What a case has tried, for the report.
+struct Tally {
+  i64 stores = 0, tried = 0, rebuilt = 0;
+  std::set<size_t> states;  // how many records of the attempt the hub had after recovery
+};
+inline Tally tally;
 
 inline bool all_stores() { return std::getenv("TAPEHUB_TEST_ALL") != nullptr; }
 
-inline void die_at_every_store(Case c) {
-  c.step = all_stores() ? 1 : c.step * kSlow;
-  die_beside_a_living_writer(c);
-}
-inline void die_at_every_store_alone(Case c) {
-  c.step = all_stores() ? 1 : c.step * kSlow * 7;  // each round opens the hub three times
-  die_alone(c);
-}
+class Trials {
+ public:
+  Trials(const Case& c, bool living) : case_(c), living_(living) {
+    {
+      Hub hub(home_.hub(), options("setup"));
+      c.setup(world_, hub);
+      hub.at().checkpoint();
+      c.before(world_, hub);
+      attempt_ = c.make(world_);
+      leave(hub);
+    }
+    possible_ = outcomes(world_.model, attempt_.records);
+    if (c.wounded > 0) {
+      keep();
+      const i64 first = std::max<i64>(1, i64(double(count_stores()) * c.wounded));
+      image_->put_back();
+      CHECK(was_killed(run_child(first)));
+      attempt_.run = [](Hub& hub) { hub.repair_if_needed(); };
+      repairs_ = true;
+    }
+    if (c.rebuilds) fs::remove_all(home_.memory());
+    fs::create_directories(home_.memory());
+    keep();
+    next_ = world_.next_tick(0, 300'000'000);
+    for (const Model& model : possible_) {
+      and_next_.push_back(model);
+      and_next_.back().apply(next_);
+    }
+  }
+
+  void run() {
+    const i64 stores = count_stores();
+    const i64 step = all_stores() ? 1 : (stores * kSlow / 40) | 1;
+    tally.stores += stores;
+    for (i64 n = 1;; n += step) {
+      n = std::min(n, stores + 1);
+      try {
+        trial(n, n > stores);
+      } catch (const std::exception& error) {
+        throw Failed("killed after store " + std::to_string(n) + " of " + std::to_string(stores) + ": " + error.what());
+      }
+      if (n > stores) return;
+      ++tally.tried;
+    }
+  }
+
+ private:
+  Options options(const char* name) const {
+    Options options = home_.options(name);
+    options.retention_bytes = case_.retention_bytes;
+    return options;
+  }
+  static void leave(Hub& hub) { hub.at().release_slot(); }  // the memory files stay, as after a kill
+
+  // Opening touches every page of the arena, 36 MiB of them: that is most of what a child would do. So it is told that the
+  // arena ends behind the chunks that a record needs, and makes it longer when it needs more. Once everybody has opened
+  // the hub the test tells the truth again, in which there is room for a repair's whole chunk of records.
+  void keep() {
+    if (!case_.rebuilds) {
+      const Views views = shared_views();
+      if (arena_ready_ == 0) {
+        constexpr u64 kMore = 256;
+        arena_ready_ = peek(views.hot().arena_ready) + kMore;
+        const u64 end = ViewsLayout::kArena + (arena_ready_ - kMore) * kChunkBytes;
+        if (int code = allocate(File::open(views_path(), O_RDWR).fd(), end, kMore * kChunkBytes)) fail_errno("allocate", views_path(), code);
+      }
+      arena_told_ = peek(views.hot().arena_next) + case_.chunks;
+      put(views.hot().arena_ready, arena_told_);
+    }
+    image_.emplace(home_.hub(), home_.memory());
+  }
+  void tell_truth() const {
+    if (case_.rebuilds || !fs::exists(views_path())) return;
+    const Views views = shared_views();
+    if (peek(views.hot().arena_ready) == arena_told_) put(views.hot().arena_ready, arena_ready_);
+  }
+  std::string views_path() const {
+    for (const std::string& path : files_below(home_.memory())) {
+      if (path.ends_with("/views")) return path;
+    }
+    return {};
+  }
+  Views shared_views() const { return Views(File::open(views_path(), O_RDWR).fd(), true, views_path()); }
+
+  // Killed after store n; lives when n is 0, and says how many there were.
+  int run_child(i64 n, i64* stores = nullptr) {
+    const Mapping counted(::mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0), kPage);
+    const int status = in_child([&] {
+      i64 before = 0;
+      const std::function<void()> count = [&] {
+        before = crash_stores;
+        crash_countdown = n == 0 ? -1 : n;
+      };
+      if (case_.child) {
+        case_.child(home_, attempt_, count);
+      } else {
+        Hub child(home_.hub(), options("dying"));
+        child.at().writable();
+        if (repairs_) tell_truth();
+        count();
+        attempt_.run(child);
+        *counted.at<i64>() = crash_stores - before;
+        ::_exit(0);  // it does not leave: that is a case of its own
+      }
+      *counted.at<i64>() = crash_stores - before;
+      ::_exit(0);
+    });
+    if (stores) *stores = *counted.at<i64>();
+    return status;
+  }
+  i64 count_stores() {
+    i64 stores = 0;
+    image_->put_back();
+    open_living();
+    CHECK(came_to_its_end(run_child(0, &stores)));
+    CHECK(stores > 0);
+    return stores;
+  }
+
+  void open_living() {
+    if (living_ && !hub_) {
+      hub_ = std::make_unique<Hub>(home_.hub(), options("living"));
+    }
+  }
+
+  void trial(i64 n, bool lives) {
+    if (!image_->put_back() && hub_) {
+      leave(*hub_);
+      hub_.reset();
+    }
+    open_living();
+    const u64 repairs = case_.rebuilds ? 0 : peek(shared_views().hot().repairs);
+    const int status = run_child(n);
+    CHECK(lives ? came_to_its_end(status) : was_killed(status));
+    std::vector<Model> possible = possible_;
+    if (lives && case_.wounded == 0) possible = {possible_.back()};  // acknowledged
+    if (shapes_.insert(shape_of(home_.hub())).second) check_rebuilt(possible);
+    if (!living_) hub_ = std::make_unique<Hub>(home_.hub(), options("next"));
+    hub_->at().writable();
+    tell_truth();
+    CHECK_EMPTY(nothing_torn(*hub_, possible));
+    publish(*hub_, next_);
+    const size_t found = settled(*hub_, and_next_);
+    CHECK(!lives || case_.wounded != 0 || found + 1 == and_next_.size());
+    // A repairer may have done it all but let go of the lock.
+    CHECK(lives || peek(hub_->hot().repairs) <= repairs + (repairs_ ? 2 : 1));
+    if (!living_) {
+      const bool memory_is_one = std::distance(fs::directory_iterator(home_.memory()), fs::directory_iterator()) == 1;
+      CHECK(memory_is_one);
+      leave(*hub_);
+      hub_.reset();
+    }
+    tally.states.insert(found);
+  }
+
+  // As after a reboot: from the directory alone, with its checkpoints and without.
+  void check_rebuilt(const std::vector<Model>& possible) {
+    if (!all_stores() && ++skipped_ % 8 != 1) return;
+    for (const bool with_checkpoint : {true, false}) {
+      if (!with_checkpoint && !case_.log_is_enough) continue;
+      copy_hub(home_.hub(), home_.hub("copy"));
+      if (!with_checkpoint) {
+        fs::remove(home_.hub("copy") + "/checkpoint");
+        fs::remove(home_.hub("copy") + "/checkpoint.old");
+      }
+      Model model;
+      Options options = home_.options("copy");
+      options.memory_root = home_.hub("memory-of-the-copy");
+      fs::create_directories(options.memory_root);
+      Hub copy(home_.hub("copy"), options);
+      CHECK_EMPTY(settle(copy, possible, &model));
+      publish(copy, next_);
+      model.apply(next_);
+      CHECK_EMPTY(compare(copy, model));
+    }
+    ++tally.rebuilt;
+  }
+
+  Case case_;
+  bool living_, repairs_ = false;
+  Home home_{memory_backed()};
+  World world_;
+  Attempt attempt_;
+  Operation next_;
+  std::vector<Model> possible_, and_next_;
+  std::optional<Image> image_;
+  std::unique_ptr<Hub> hub_;
+  std::set<u64> shapes_;
+  u64 skipped_ = 0, arena_ready_ = 0, arena_told_ = 0;
+};
+
+// Beside a process that has the hub open: its next publish repairs.
+template <Case (*kCase)()>
+void live() { Trials(kCase(), true).run(); }
+// With nobody else attached: whoever opens next checks the tail, and repairs with its first write.
+template <Case (*kCase)()>
+void alone() { Trials(kCase(), false).run(); }
 
 // Fill the head segment with notes until at most `lines` are left in it.
 inline void approach_end(World& w, Hub& hub, u64 lines) {
@@ -213,6 +253,45 @@ inline void approach_end(World& w, Hub& hub, u64 lines) {
       w.publish(hub, w.next_tick(0, 1'000'000));
     }
   }
+}
+
+// So that the next record of any kind begins a segment.
+inline void fill_segment(World& w, Hub& hub) {
+  approach_end(w, hub, 3);
+  while (hub.log().geometry().offset_of(peek(hub.hot().head)) != 0) w.publish(hub, w.next_tick(0, 1'000'000));
+}
+
+// Of this process and of the children it has waited for.
+inline double cpu_seconds() {
+  double sum = 0;
+  for (const int who : {RUSAGE_SELF, RUSAGE_CHILDREN}) {
+    rusage usage{};
+    ::getrusage(who, &usage);
+    for (const timeval& part : {usage.ru_utime, usage.ru_stime}) sum += double(part.tv_sec) + double(part.tv_usec) / 1e6;
+  }
+  return sum;
+}
+
+// Beside run_tests: what each case tried goes to its line, and, as one JSON object a line, to TAPEHUB_CRASH_REPORT.
+inline int run_crash_tests(std::initializer_list<Test> tests, int argc, char** argv) {
+  // What a writer allocates at once, 4 MiB, comes fresh: a child that is given pages of its parent's copies each of them.
+  ::mallopt(M_MMAP_THRESHOLD, 1 << 20);
+  const std::string program = fs::path(argv[0]).filename().string();
+  double cpu = cpu_seconds();
+  return run_tests(tests, argc, argv, [&](const Test& test, double seconds, bool held) {
+    std::printf("        %lld of %lld stores, %lld directories rebuilt, %zu states\n", static_cast<long long>(tally.tried),
+                static_cast<long long>(tally.stores), static_cast<long long>(tally.rebuilt), tally.states.size());
+    const double cpu_before = std::exchange(cpu, cpu_seconds());
+    if (const char* path = std::getenv("TAPEHUB_CRASH_REPORT")) {
+      std::ofstream(path, std::ios::app) << "{\"program\": \"" << program << "\", \"case\": \"" << test.name
+                                         << "\", \"stores\": " << tally.stores << ", \"tried\": " << tally.tried
+                                         << ", \"directories_rebuilt\": " << tally.rebuilt
+                                         << ", \"states\": " << tally.states.size() << ", \"seconds\": " << seconds
+                                         << ", \"cpu_seconds\": " << cpu - cpu_before
+                                         << ", \"held\": " << (held ? "true" : "false") << "}\n";
+    }
+    tally = {};
+  });
 }
 
 }  // namespace tapehub::test

@@ -14,39 +14,48 @@ Case order_flow() {
 Case state_change() {
   Case c;
   c.make = [](World& w) { return attempt(of_kind(Kind::State, 1, w.now, ++w.count)); };
-  c.step = 2;
   return c;
 }
 Case clear_one() {
   Case c;
   c.before = [](World& w, Hub& hub) { w.fill(hub, 9, 3 * kSecond); };
   c.make = [](World& w) { return attempt(of_kind(Kind::Clear, 1, w.now)); };
-  c.step = 2;
   return c;
 }
 Case clear_all() {
   Case c = clear_one();
   c.make = [](World& w) { return attempt(of_kind(Kind::Clear, kNone16, w.now)); };
-  c.step = 3;
   return c;
 }
 Case a_definition() {
   Case c;
   c.make = [](World& w) { return attempt(definition(w.model, "NEW_" + std::to_string(w.model.instruments.size()))); };
-  c.step = 2;
+  return c;
+}
+Case a_redefinition() {
+  Case c;
+  c.make = [](World& w) {
+    Operation o = definition(w.model, "SYM_0");
+    o.instrument = o.row.id = 0;
+    o.row.pip_size = 0.01;
+    o.row.price_scale = 100;
+    o.row.price_low = 50;
+    o.row.price_high = 150;
+    o.row.decimals = 3;
+    o.row.declared = 1;
+    return attempt(o);
+  };
   return c;
 }
 Case a_source() {
   Case c;
   c.make = [](World& w) { return attempt(source(w.model, "source" + std::to_string(w.model.sources.size()))); };
-  c.step = 4;  // there are 32 at the most
   return c;
 }
 Case a_channel() {
   Case c;
   c.before = [](World& w, Hub& hub) { w.publish(hub, definition(w.model, "NEW_" + std::to_string(w.model.instruments.size()))); };
   c.make = [](World& w) { return attempt(channel(w.model, u16(w.model.instruments.size() - 1), 0)); };
-  c.step = 2;
   return c;
 }
 Case a_watermark() {
@@ -65,6 +74,21 @@ Case a_clock() {
   };
   return c;
 }
+Case a_note_of_several_lines() {
+  Case c;
+  c.make = [](World&) {
+    return Attempt{[](Hub& hub) {
+                     const std::string text(3 * kLineBytes + 5, 'n');
+                     RecordInput note;
+                     note.kind = Kind::Note;
+                     note.payload = text.data();
+                     note.payload_bytes = u32(text.size());
+                     hub.publish_record(note);
+                   },
+                   {of_kind(Kind::Note, kNone16, 0)}};
+  };
+  return c;
+}
 Case a_calendar() {
   Case c;
   c.make = [](World& w) {
@@ -75,26 +99,29 @@ Case a_calendar() {
   return c;
 }
 
-template <Case (*kCase)()>
-void live() { die_at_every_store(kCase()); }
-template <Case (*kCase)()>
-void alone() { die_at_every_store_alone(kCase()); }
-
 }  // namespace
 
 int main(int argc, char** argv) {
-  return run_tests({{"an order flow", live<order_flow>},
-                    {"an order flow, nobody attached", alone<order_flow>},
-                    {"a state change", live<state_change>},
-                    {"a clear of one instrument", live<clear_one>},
-                    {"a clear of all", live<clear_all>},
-                    {"a clear of all, nobody attached", alone<clear_all>},
-                    {"a definition", live<a_definition>},
-                    {"a source", live<a_source>},
-                    {"a channel", live<a_channel>},
-                    {"a channel, nobody attached", alone<a_channel>},
-                    {"a watermark", live<a_watermark>},
-                    {"a clock", live<a_clock>},
-                    {"a calendar", live<a_calendar>}},
-                   argc, argv);
+  return run_crash_tests({{"an order flow", live<order_flow>},
+                          {"an order flow, nobody attached", alone<order_flow>},
+                          {"a state change", live<state_change>},
+                          {"a state change, nobody attached", alone<state_change>},
+                          {"a clear of one instrument", live<clear_one>},
+                          {"a clear of one instrument, nobody attached", alone<clear_one>},
+                          {"a clear of all", live<clear_all>},
+                          {"a clear of all, nobody attached", alone<clear_all>},
+                          {"a definition", live<a_definition>},
+                          {"a definition, nobody attached", alone<a_definition>},
+                          {"a redefinition", live<a_redefinition>},
+                          {"a source", live<a_source>},
+                          {"a channel", live<a_channel>},
+                          {"a channel, nobody attached", alone<a_channel>},
+                          {"a watermark", live<a_watermark>},
+                          {"a watermark, nobody attached", alone<a_watermark>},
+                          {"a clock", live<a_clock>},
+                          {"a clock, nobody attached", alone<a_clock>},
+                          {"a calendar", live<a_calendar>},
+                          {"a calendar, nobody attached", alone<a_calendar>},
+                          {"a note of several lines", live<a_note_of_several_lines>}},
+                         argc, argv);
 }

@@ -106,6 +106,7 @@ class Model {
 
   void apply(const Operation& o) {
     const size_t at = log.size();
+    shown_.clear();
     Logged logged{o.kind, o.ts, o.instrument, o.bid, o.value};
     log.push_back(logged);
     if (u32(o.kind) != 0) ++by_kind[u32(o.kind)];
@@ -230,8 +231,15 @@ class Model {
     return v;
   }
 
-  // As a reader sees a ring, oldest first, the unfinished candle included.
-  std::vector<CandleBody> ring(const Channel& c, u32 frame) const {
+  // As a reader sees a ring, oldest first, the unfinished candle included. Kept until the next record.
+  const std::vector<CandleBody>& ring(size_t channel, u32 frame) const {
+    const auto [it, missing] = shown_.try_emplace({channel, frame});
+    if (missing) it->second = show(channels[channel], frame);
+    return it->second;
+  }
+
+ private:
+  std::vector<CandleBody> show(const Channel& c, u32 frame) const {
     std::vector<CandleBody> out;
     const i64 mark = closed_up_to(c);
     for (const auto& [start, bar] : c.rings[frame]) {
@@ -258,8 +266,6 @@ class Model {
     }
     return out;
   }
-
- private:
   Channel& touched(Channel& c) {
     if (c.clock != clock) c.ts_event_max = kTimeNever;
     c.clock = clock;
@@ -388,6 +394,7 @@ class Model {
 
   i64 grace_;
   std::vector<i64> zone_;
+  mutable std::map<std::pair<size_t, u32>, std::vector<CandleBody>> shown_;
 };
 
 }  // namespace tapehub::test

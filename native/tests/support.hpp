@@ -41,16 +41,20 @@ struct Failed : std::runtime_error {
     }                                                                                                         \
   } while (0)
 
-// A directory below the temporary one, and one for the memory files; both go with the object.
+// Where files cost no disk: a killed process says nothing about a lost power supply, so a sync may be free.
+inline std::string memory_backed() {
+  const std::string shared = "/dev/shm";
+  return ::access(shared.c_str(), W_OK) == 0 ? shared : std::filesystem::temp_directory_path().string();
+}
+
+// A directory below `root`, and one for the memory files; both go with the object.
 class Home {
  public:
-  Home() : owner_(::getpid()) {
-    std::string base = (std::filesystem::temp_directory_path() / "tapehub-native-XXXXXX").string();
+  explicit Home(const std::string& root = std::filesystem::temp_directory_path().string()) : owner_(::getpid()) {
+    std::string base = root + "/tapehub-native-XXXXXX";
     if (!::mkdtemp(base.data())) fail_errno("create", base);
     path_ = base;
-    const std::string shared = "/dev/shm";
-    memory_ = (::access(shared.c_str(), W_OK) == 0 ? shared : path_) + "/tapehub-native-" +
-              std::filesystem::path(path_).filename().string().substr(15);
+    memory_ = memory_backed() + "/tapehub-native-memory-" + std::filesystem::path(path_).filename().string().substr(15);
     std::filesystem::create_directory(memory_);
   }
   Home(const Home&) = delete;
@@ -110,19 +114,24 @@ struct Test {
   void (*run)();
 };
 
-// Every test, or those whose name holds the first argument.
-inline int run_tests(std::initializer_list<Test> tests, int argc, char** argv) {
+// Every test, or those whose name holds the first argument. `after` is told of each: its seconds, and whether it held.
+using After = std::function<void(const Test&, double, bool)>;
+inline int run_tests(std::initializer_list<Test> tests, int argc, char** argv, const After& after = {}) {
   int failed = 0;
   for (const Test& test : tests) {
     if (argc > 1 && std::string(test.name).find(argv[1]) == std::string::npos) continue;
     const i64 started = boot_ns();
+    const auto seconds = [started] { return double(boot_ns() - started) / 1e9; };
+    bool held = true;
     try {
       test.run();
-      std::printf("ok      %-90s %6.2f s\n", test.name, double(boot_ns() - started) / 1e9);
+      std::printf("ok      %-90s %6.2f s\n", test.name, seconds());
     } catch (const std::exception& error) {
       std::printf("FAILED  %s\n        %s\n", test.name, error.what());
+      held = false;
       ++failed;
     }
+    if (after) after(test, seconds(), held);
     std::fflush(stdout);
   }
   return failed != 0;

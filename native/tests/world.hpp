@@ -108,13 +108,14 @@ inline std::string compare_candles(const std::string& where, const std::vector<C
 }
 
 inline std::vector<CandleBody> read_ring(Hub& hub, u32 channel, u32 frame, u64 limit, bool forming) {
-  std::vector<CandleBody> out(limit);
+  thread_local std::vector<CandleBody> found(5000);  // longer than any ring; zeroing a new one costs more than reading
+  CHECK(limit <= found.size());
   RingQuery query;
   query.frame = frame;
   query.limit = limit;
   query.forming = forming;
-  out.resize(hub.rings().read(hub.views().channel(channel), query, out.data()));
-  return out;
+  const u64 count = hub.rings().read(hub.views().channel(channel), query, found.data());
+  return {found.begin(), found.begin() + std::ptrdiff_t(count)};
 }
 
 // One channel's views against the model; empty when all agree.
@@ -123,7 +124,7 @@ inline std::string compare_channel(Hub& hub, const Model& model, u32 id) {
   const std::string name = "channel " + std::to_string(id);
   for (u32 frame = 0; frame < kTimeframeCount; ++frame) {
     const u32 capacity = kTimeframes[frame].capacity;
-    const std::vector<CandleBody> expected = model.ring(c, frame);
+    const std::vector<CandleBody>& expected = model.ring(id, frame);
     std::vector<CandleBody> found = read_ring(hub, id, frame, capacity + 1, true);
     if (found.size() > capacity) found.erase(found.begin());  // the pending one has not pushed the oldest out yet
     const std::string where = name + " " + kTimeframes[frame].name;
@@ -165,7 +166,7 @@ inline std::string compare_channel(Hub& hub, const Model& model, u32 id) {
   d.same("ts_state", rare.ts_state, c.ts_state);
   d.same("gap_start", rare.gap_start, c.gap_start);
   d.same("gap_end", rare.gap_end, c.gap_end);
-  if (c.clears == 0) {  // a clear drops what was pending before it was counted as a candle
+  {
     u64 built = rare.candles_built, superseded = rare.superseded_ticks;
     if (block.pending.ticks != 0) {
       const i64 minute = block.pending.start / kMinute * kMinute;
@@ -186,7 +187,7 @@ inline std::string compare_channel(Hub& hub, const Model& model, u32 id) {
     d.same("superseded_ticks", superseded, c.superseded);
   }
   if (!d.text().empty()) return d.text();
-  if (c.flow != 0) {
+  if (c.flow != 0 && rare.flow_seq >= peek(hub.hot().oldest_line)) {
     const unsigned char* line = hub.log().line(rare.flow_seq);
     OrderFlowBody flow;
     std::memcpy(&flow, line + kLineBytes, sizeof flow);
@@ -196,6 +197,7 @@ inline std::string compare_channel(Hub& hub, const Model& model, u32 id) {
   for (u64 k = c.ticks.size() - kept; k < c.ticks.size() && d.text().empty(); ++k) {
     const u64* entry = hub.views().index_entry(hub.views().channel(id), k);
     if (!entry) return name + " has no index entry for tick " + std::to_string(k);
+    if (peek(*entry) < peek(hub.hot().oldest_line)) continue;  // its segment was dropped
     const TickLine* line = hub.log().tick(peek(*entry));
     d.same("indexed tick's ts_event", line->ts_event, model.log[c.ticks[k]].ts);
     d.same("indexed tick's bid", line->bid, model.log[c.ticks[k]].bid);
@@ -203,7 +205,28 @@ inline std::string compare_channel(Hub& hub, const Model& model, u32 id) {
   return d.text();
 }
 
-// The log, line by line, and the hub's own counters.
+// One instrument's row, every byte of it.
+inline std::string compare_row(Hub& hub, const Model& model, u32 id) {
+  const InstrumentRow row = read_instrument(hub.views(), id);
+  InstrumentRow expected = model.instruments[id];
+  expected.primary_channel = kNone16;
+  for (size_t c = model.channels.size(); c-- > 0;) {
+    if (model.channels[c].instrument == id) expected.primary_channel = u16(c);
+  }
+  if (std::memcmp(row.symbol, expected.symbol, sizeof row.symbol) != 0) return "instrument " + std::to_string(id) + " has another symbol";
+  Differences d;
+  d.at("instrument " + std::to_string(id));
+  d.same("pip_size", row.pip_size, expected.pip_size);
+  d.same("price_low", row.price_low, expected.price_low);
+  d.same("price_high", row.price_high, expected.price_high);
+  d.same("id", row.id, expected.id);
+  d.same("primary_channel", row.primary_channel, expected.primary_channel);
+  d.same("decimals", row.decimals, expected.decimals);
+  d.same("difference", std::memcmp(&row, &expected, sizeof row), 0);
+  return d.text();
+}
+
+// The log, line by line as far back as it is kept, and the hub's own counters.
 inline std::string compare_hub(Hub& hub, const Model& model) {
   const HubState state = read_hub(hub.hot());
   Differences d;
@@ -219,22 +242,22 @@ inline std::string compare_hub(Hub& hub, const Model& model) {
   d.same("sources", peek(hub.hot().sources), model.sources.size());
   d.same("channels", peek(hub.hot().channels), model.channels.size());
   if (!d.text().empty()) return d.text();
-  for (size_t i = 0; i < model.instruments.size(); ++i) {
-    const InstrumentRow& row = hub.views().instrument(u32(i));
-    if (std::strcmp(row.symbol, model.instruments[i].symbol) != 0) return "instrument " + std::to_string(i) + " has another symbol";
-    d.same("pip_size", row.pip_size, model.instruments[i].pip_size);
-    u16 primary = kNone16;
-    for (size_t c = model.channels.size(); c-- > 0;) {
-      if (model.channels[c].instrument == i) primary = u16(c);
-    }
-    d.same("primary_channel", row.primary_channel, primary);
+  for (u32 id = 0; id < model.instruments.size(); ++id) {
+    if (std::string text = compare_row(hub, model, id); !text.empty()) return text;
   }
   for (size_t i = 0; i < model.sources.size(); ++i) {
     if (std::strcmp(hub.views().source(u32(i)).name, model.sources[i].name) != 0) return "source " + std::to_string(i) + " has another name";
   }
   const Geometry& geometry = hub.log().geometry();
   size_t at = 0;
-  for (u64 line = kHeaderLines; line < state.block.head && d.text().empty();) {
+  u64 line = kHeaderLines;
+  if (const u64 oldest = peek(hub.hot().oldest_line); geometry.segment_of(oldest) != 0) {
+    line = geometry.segment_of(oldest) << geometry.shift;
+    const unsigned char* header = hub.log().line(line);
+    if (!header) return "the oldest segment is missing";
+    at = reinterpret_cast<const SegmentHeader*>(header)->records_before;
+  }
+  while (line < state.block.head && d.text().empty()) {
     u64 word;
     const unsigned char* bytes = hub.log().line(line);
     if (!bytes || examine(bytes, line, geometry, &word) != Found::Record) return "line " + std::to_string(line) + " is no whole record";

@@ -650,7 +650,11 @@ inline void Applier::apply(const unsigned char* bytes, u64 word) {
       if (row.id < peek(hot_.instruments) && row.primary_channel == kNone16) {
         row.primary_channel = peek(views_.instrument(row.id).primary_channel);
       }
-      write_words(views_.instrument(row.id), row);
+      Instrument& copies = views_.instrument_copies(row.id);
+      const u64 flip = peek(copies.flip);
+      fence_release();
+      write_words(copies.row[(flip + 1) & 1], row);
+      put_release(copies.flip, flip + 1);
       if (row.id >= peek(hot_.instruments)) put_release(hot_.instruments, row.id + 1);
       break;
     }

@@ -89,7 +89,7 @@ class Attachment {
   // Views as a writer sees them: mapped a second time, when this process first writes.
   const Views& writable() {
     if (!writer_ready_.load(std::memory_order_acquire)) [[unlikely]] {
-      if (options_.read_only) fail(Cause::Hub, "this process opened the hub read-only: " + directory_);
+      if (options_.read_only && !writer_views_) fail(Cause::Hub, "this process opened the hub read-only: " + directory_);
       std::lock_guard guard(mutex_);
       if (!writer_views_) {
         const std::string path = memory_dir() + "/views";
@@ -103,6 +103,12 @@ class Attachment {
       writer_ready_.store(true, std::memory_order_release);
     }
     return writer_views_;
+  }
+  // What a process that opened the hub read-only had to write, to rebuild it, is written.
+  void stop_writing() {
+    writer_ready_ = false;
+    applier_.reset();
+    writer_views_ = Views();
   }
   bool is_writer() const { return writer_ready_.load(std::memory_order_acquire); }
   Applier& applier() { return *applier_; }
@@ -229,6 +235,7 @@ class Attachment {
   static void sweep_orphans(const std::string& root);
   bool tail_is_sound();
   void refuse_foreign_segments();
+  void sweep_unfinished_segments();
   bool sound_up_to(u64 head);
   bool restore_segment_size(u64 segment);
   std::string cut_path(u64 line) const {

@@ -43,7 +43,7 @@ class CheckpointWriter {
     head_.channels = u32(peek_acquire(hot.channels));
     head_.zone_count = peek(hot.zone_count);
     append(head_);
-    append_words(&views_.instrument(0), head_.instruments * sizeof(InstrumentRow));
+    for (u32 id = 0; id < head_.instruments; ++id) append(read_instrument(views_, id));
     append_words(&views_.source(0), head_.sources * sizeof(SourceRow));
     append_words(hot.zone_from, sizeof hot.zone_from);
     append_words(hot.zone_offset, sizeof hot.zone_offset);
@@ -144,7 +144,7 @@ class CheckpointReader {
   void restore(const Views& views) {
     Hot& hot = views.hot();
     at_ = sizeof head_;
-    take_words(&views.instrument(0), head_.instruments * sizeof(InstrumentRow));
+    for (u32 id = 0; id < head_.instruments; ++id) take_words(&views.instrument(id), sizeof(InstrumentRow));
     take_words(&views.source(0), head_.sources * sizeof(SourceRow));
     take_words(hot.zone_from, sizeof hot.zone_from);
     take_words(hot.zone_offset, sizeof hot.zone_offset);

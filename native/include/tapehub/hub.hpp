@@ -32,12 +32,13 @@ struct RecordInput {
 class Hub {
  public:
   Hub(const std::string& directory, const Options& options) : at_(directory, options), rings_(at_.views(), at_.control().grace_ns) {
-    if (at_.cut_tail() && !options.read_only) {  // sequences from here on belong to the new epoch
+    if (at_.cut_tail()) {  // sequences from here on belong to the new epoch
       RecordInput input;
       input.kind = Kind::Epoch;
       input.fixed1 = at_.control().epoch;
       publish_record(input);
     }
+    if (options.read_only) at_.stop_writing();
     if (options.helper_thread) helper_ = std::thread([this] { help(); });
   }
   ~Hub() {

@@ -258,6 +258,13 @@ struct InstrumentRow {
 };
 static_assert(sizeof(InstrumentRow) == 128);
 
+struct alignas(64) Instrument {  // two copies of the row: a definition fills the other one and flips
+  u64 flip;
+  u64 reserved[7];
+  InstrumentRow row[2];
+};
+static_assert(sizeof(Instrument) == 320);
+
 struct SourceRow {
   char name[kSymbolBytes];
   u64 fencing_token;  // of the collector's lease, reserved for the bridge

@@ -21,8 +21,9 @@ struct Recovery {
       u64 chunk = 0, last = 0;
       bool stop = false;
       while (chunk < kBatchRecords && applier.arena_has_room(chunk + 2)) {
-        const unsigned char* bytes = at(line);
+        unsigned char* bytes = at(line);
         u64 word;
+        if (bytes) finish_tick(bytes);
         if (!bytes || examine(bytes, line, geometry, &word) != Found::Record) {
           stop = true;
           break;
@@ -98,10 +99,23 @@ struct Recovery {
   u16 known_channel(u16 instrument, u8 source) const {
     return instrument < kInstrumentsMax && source < kSourcesMax ? hub.applier().channel_of(instrument, source) : kNone16;
   }
+  // A tick whose word alone is missing: its writer died before the last store, or, where the line's number is a power of
+  // two, one flipped bit took the word away. The checksum covers the word, so the record is known to be whole and is
+  // committed. Not so a late tick: its revisions may be missing.
+  void finish_tick(unsigned char* bytes) {
+    if (peek(*reinterpret_cast<const Word*>(bytes)) != 0) return;
+    TickLine tick;
+    read_words(tick, *reinterpret_cast<const TickLine*>(bytes));
+    tick.word = make_word(line, Kind::Tick, 1);
+    if (tick.crc32c != record_crc(&tick, sizeof tick)) return;
+    const u16 channel = known_channel(tick.instrument, tick.source);
+    if (channel == kNone16 || hub.applier().is_late(channel, tick.ts_event)) return;
+    put_release(*reinterpret_cast<Word*>(bytes), tick.word);
+  }
   void ensure_room() {
     if (!hub.applier().arena_has_room(kBatchRecords)) hub.grow_arena(Applier::kChunksPerRecord * kBatchRecords);
   }
-  const unsigned char* at(u64 n) {
+  unsigned char* at(u64 n) {
     const u64 segment = hub.log().geometry().segment_of(n);
     if (!hub.log().writable(n)) {
       if (!hub.log().exists(segment)) return nullptr;
@@ -199,6 +213,7 @@ inline void Attachment::attach() {
     } else {
       load_control();
       refuse_foreign_segments();
+      sweep_unfinished_segments();
       if (!views_usable()) rebuild();
     }
     if (!file_id(directory_ + "/control", &control_id_)) fail_errno("look up", directory_ + "/control");
@@ -248,7 +263,7 @@ inline bool Attachment::views_usable() {
   if (usable) {
     Views found(views_file.fd(), false, views_path);
     const ViewsHeader& header = found.header();
-    usable = header.magic == kMagic && header.format == kFormat && header.ready == 1 &&
+    usable = header.magic == kMagic && header.format == kFormat && header.ready == 1 && header.bytes_fixed == ViewsLayout::kArena &&
              header.epoch == control_.epoch && std::memcmp(header.hub_id, control_.hub_id, 16) == 0 && at_home(header);
     if (usable) {
       file_id(views_path, &views_id_);
@@ -294,6 +309,19 @@ inline void Attachment::refuse_foreign_segments() {
       fail(Cause::Format, "segment belongs to another hub: " + path + "; move it away, or restore this hub's own");
     }
   }
+}
+
+// Left by a process that was killed while it made them. Whoever makes one holds kByteExtend.
+inline void Attachment::sweep_unfinished_segments() {
+  namespace fs = std::filesystem;
+  if (!locks_->try_lock(kByteExtend)) return;
+  std::vector<fs::path> found;
+  std::error_code ec;
+  for (auto& entry : fs::directory_iterator(directory_ + "/log", ec)) {
+    if (entry.path().extension() == ".tmp") found.push_back(entry.path());
+  }
+  for (const fs::path& path : found) fs::remove(path, ec);
+  locks_->unlock(kByteExtend);
 }
 
 // With nobody attached: do the last records still pass their checksums, and are all segments whole?

@@ -18,7 +18,7 @@ constexpr u64 round_to_page(u64 n) { return (n + kPage - 1) / kPage * kPage; }
 struct ViewsLayout {
   static constexpr u64 kHot = kPage;
   static constexpr u64 kInstruments = kHot + round_to_page(sizeof(Hot));
-  static constexpr u64 kSources = kInstruments + kInstrumentsMax * sizeof(InstrumentRow);
+  static constexpr u64 kSources = kInstruments + kInstrumentsMax * sizeof(Instrument);
   static constexpr u64 kChannelMap = kSources + round_to_page(kSourcesMax * sizeof(SourceRow));
   static constexpr u64 kChannels = kChannelMap + kInstrumentsMax * kSourcesMax * sizeof(u16);
   static constexpr u64 kArena = round_to_page(kChannels + kChannelsMax * sizeof(Channel));
@@ -34,7 +34,12 @@ class Views {
   explicit operator bool() const { return bool(map_); }
   ViewsHeader& header() const { return *map_.at<ViewsHeader>(); }
   Hot& hot() const { return *map_.at<Hot>(ViewsLayout::kHot); }
-  InstrumentRow& instrument(u32 id) const { return map_.at<InstrumentRow>(ViewsLayout::kInstruments)[id]; }
+  Instrument& instrument_copies(u32 id) const { return map_.at<Instrument>(ViewsLayout::kInstruments)[id]; }
+  // For one field of it, or its symbol, which no definition changes; read_instrument() for a row that belongs together.
+  InstrumentRow& instrument(u32 id) const {
+    Instrument& copies = instrument_copies(id);
+    return copies.row[peek_acquire(copies.flip) & 1];
+  }
   SourceRow& source(u32 id) const { return map_.at<SourceRow>(ViewsLayout::kSources)[id]; }
   // Channel id + 1 of an (instrument, source), 0 when there is none.
   u16& channel_slot(u32 instrument, u32 source) const {
@@ -103,6 +108,12 @@ inline bool read_tagged(const Body* pair, u64 applied, Body& out) {
   read_words(out, *valid);
   fence_acquire();
   return applied - peek(valid->seq) == behind;  // kUnset was put there before the first word of another body
+}
+
+inline InstrumentRow read_instrument(const Views& views, u32 id) {
+  InstrumentRow out;
+  read_flipped(views.instrument_copies(id).flip, views.instrument_copies(id).row, out);
+  return out;
 }
 
 struct ChannelState {

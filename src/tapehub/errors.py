@@ -8,6 +8,7 @@
     │   └── MissingExtra       an optional library is absent: install the extra it names (also an ImportError)
     ├── InvalidRecord          a record no hub may hold: fix the producer (also a ValueError)
     ├── FeedError              a venue or a recording: a live feed reconnects by itself
+    │   ├── AllowanceExceeded  the venue's historical allowance is too small: wait until it renews, or ask for less
     │   ├── RecordingError     a file cannot be read: mend the file, or pass the option it names
     │   └── VenueError         a venue refused a request: `code` is its own word for why
     ├── HubError               the hub itself: restart or rebuild it
@@ -28,6 +29,7 @@ A message gives the value, what was expected, the place and the remedy. A batch 
 from __future__ import annotations
 
 __all__ = [
+    "AllowanceExceeded",
     "ArchiveError",
     "ConfigError",
     "FeedError",
@@ -79,6 +81,22 @@ class InvalidRecord(TapehubError, ValueError):
 
 class FeedError(TapehubError):
     """Report what went wrong between a venue, or a recording, and its feed."""
+
+
+class AllowanceExceeded(FeedError):
+    """Report a request for history that the venue's allowance does not reach for.
+
+    Attributes:
+        needed: points the request costs.
+        available: points that may be spent now.
+        renews_ns: when the venue grants its allowance anew, ns UTC; 0 when not known.
+    """
+
+    def __init__(self, message: str, *, needed: int = 0, available: int = 0, renews_ns: int = 0) -> None:
+        super().__init__(message)
+        self.needed = needed
+        self.available = available
+        self.renews_ns = renews_ns
 
 
 class RecordingError(FeedError):

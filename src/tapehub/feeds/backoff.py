@@ -20,15 +20,18 @@ class Backoff:
         self._random = random
         self._first_s = first_s
         self._ceiling_s = ceiling_s
-        self.attempts = 0
-        """Waits since the last success."""
+        self.failures = 0
 
-    def next_s(self) -> float:
-        """Give the next wait: between half and all of what is due."""
-        due_s = min(self._ceiling_s, self._first_s * 2.0 ** min(self.attempts, 32))
-        self.attempts += 1
-        return due_s * self._random.uniform(0.5, 1.0)
+    def next_s(self, at_least_s: float = 0.0) -> float:
+        """Count a failure and give the wait after it: between half and all of what is due.
+
+        Args:
+            at_least_s: a venue's own minimum, which comes before the ceiling.
+        """
+        due_s = min(self._ceiling_s, self._first_s * 2.0 ** min(self.failures, 32))
+        self.failures += 1
+        return max(at_least_s, due_s * self._random.uniform(0.5, 1.0))
 
     def reset(self) -> None:
         """Begin anew after a success."""
-        self.attempts = 0
+        self.failures = 0

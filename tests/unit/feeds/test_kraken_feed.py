@@ -244,6 +244,7 @@ def test_waits_grow_to_the_ceiling_with_jitter_and_begin_anew_after_a_success() 
     assert [again.next_s() for _ in range(50)] == drawn
     again.reset()
     assert again.next_s() <= 1.0
+    assert again.next_s(at_least_s=60.0) == 60.0
 
 
 def captured(shared_data: Path) -> list[Top]:

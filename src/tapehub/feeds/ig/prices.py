@@ -1,4 +1,4 @@
-"""IG's ``GET /prices/{epic}`` version 3, from JSON to rows.
+"""IG's ``GET /prices/{epic}`` version 3: asked for over the REST session, and read from JSON into rows.
 
 Source: IG Labs, REST reference, /prices v3; captured replies. One row costs one point of the weekly allowance.
 """
@@ -8,13 +8,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from statistics import median
+from typing import TYPE_CHECKING, Any
 
-from tapehub.errors import FeedError
+from tapehub.errors import AllowanceExceeded, ConfigError, FeedError, VenueError
+from tapehub.feeds.ig.refusals import Remedy, remedy_of
+from tapehub.feeds.ig.scaling import WrongScale
 from tapehub.feeds.instants import rfc3339_ns
 from tapehub.feeds.prices import AllowanceNote, Ohlc, PriceReply, PriceRow
+from tapehub.model.timeframes import parse
 
-__all__ = ["IG_RESOLUTIONS", "ig_instant", "ig_prices"]
+if TYPE_CHECKING:
+    from tapehub.feeds.ig.account import Account
+    from tapehub.feeds.ig.catalogue import Catalogue
+    from tapehub.feeds.ig.scaling import Scaler
+
+__all__ = ["IG_RESOLUTIONS", "IgPrices", "ig_instant", "ig_prices"]
 
 IG_RESOLUTIONS = {
     "1s": "SECOND", "1m": "MINUTE", "5m": "MINUTE_5", "15m": "MINUTE_15", "30m": "MINUTE_30", "1h": "HOUR",
@@ -23,6 +32,63 @@ IG_RESOLUTIONS = {
 """IG's word for a timeframe; it has no others of tapehub's."""
 
 _SIDES = ("openPrice", "highPrice", "lowPrice", "closePrice")
+
+
+class IgPrices:
+    """IG's history, as `tapehub.feeds.prices.Prices`. One thread.
+
+    Args:
+        account: an open or unopened REST session; the first request logs in.
+        source: how IG is labelled in the hub.
+    """
+
+    def __init__(self, account: Account, catalogue: Catalogue, source: str = "ig") -> None:
+        self.source = source
+        self._account = account
+        self._catalogue = catalogue
+        self._found: dict[str, tuple[str, Scaler]] = {}
+
+    def fetch(self, symbol: str, start_ns: int, end_ns: int, resolution: str) -> PriceReply:
+        """Ask for the candles that open in [start_ns, end_ns).
+
+        Raises:
+            AllowanceExceeded: the weekly points are used up.
+            FeedError: IG refuses, does not answer, knows no such market, or quotes history on a scale that fits neither
+                the instrument nor its snapshot.
+        """
+        frame = parse(resolution)
+        if frame.name not in IG_RESOLUTIONS:
+            raise FeedError(f"IG has no candles of {frame.name}, expected one of {', '.join(IG_RESOLUTIONS)}")
+        epic, scaler = self._market(symbol)
+        try:
+            # Both ends are inclusive.
+            last_ns = max(start_ns, end_ns - frame.span_ns)
+            reply = self._account.prices(epic, IG_RESOLUTIONS[frame.name], ig_instant(start_ns), ig_instant(last_ns))
+        except VenueError as error:
+            if remedy_of(error.code, error.status) is Remedy.WAIT_WEEK:
+                raise AllowanceExceeded(f"history of {symbol}: {error}") from error
+            raise
+        raw = ig_prices(reply)
+        sides = [side[3] for row in raw.rows for side in (row.bid, row.ask) if side is not None]
+        if not sides:
+            return raw
+        scaler.forget()  # of history: what the stream quotes in, or did a year ago, says nothing about it
+        try:
+            divisor = scaler.settle(median(sides))
+        except WrongScale as error:
+            raise FeedError(f"history of {symbol}: {error}") from error
+        return ig_prices(reply, divisor) if divisor != 1.0 else raw
+
+    def _market(self, symbol: str) -> tuple[str, Scaler]:
+        if symbol not in self._found:
+            try:
+                entries = self._catalogue.look_up([symbol])
+            except ConfigError as error:
+                raise FeedError(f"history of {symbol}: {error}") from error
+            if symbol in entries.refused:
+                raise FeedError(f"history of {symbol}: {entries.refused[symbol]}")
+            self._found[symbol] = (entries.epics[symbol], entries.scalers[symbol])
+        return self._found[symbol]
 
 
 def ig_instant(ts_ns: int) -> str:

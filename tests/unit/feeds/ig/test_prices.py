@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
-from tapehub.errors import FeedError
-from tapehub.feeds.ig_prices import ig_instant, ig_prices
+from tapehub.errors import AllowanceExceeded, FeedError, VenueError
+from tapehub.feeds.ig.catalogue import Catalogue
+from tapehub.feeds.ig.markets import Market
+from tapehub.feeds.ig.prices import IgPrices, ig_instant, ig_prices
 from tapehub.feeds.prices import AllowanceNote
+from tapehub.model.instruments import InstrumentBook
 
 T0 = 1_634_108_760_000_000_000  # 2021-10-13 07:06 UTC
 
@@ -86,3 +89,66 @@ def test_captured_replies_of_older_versions_have_no_utc_and_are_not_guessed(shar
     assert found.rows == ()
     assert all("snapshotTimeUTC" in why for why in found.unreadable)
     assert found.allowance is not None
+
+
+class Session:
+    """Stands for the REST session: one market, and whatever reply it is given."""
+
+    def __init__(self, answer: Any, bid: float = 1.15476, streaming: bool = True) -> None:
+        self.answer = answer
+        self.asked: list[tuple[str, ...]] = []
+        self.market = Market(
+            "CS.D.EURUSD.CFD.IP", scaling_factor=10_000, decimals=5, bid=bid, ask=bid, pip=0.0001, streaming=streaming
+        )
+
+    def markets(self, epics: list[str]) -> tuple[dict[str, Market], dict[str, str]]:
+        return {epic: self.market for epic in epics if epic == self.market.epic}, {}
+
+    def prices(self, *asked: str) -> Any:
+        self.asked.append(asked)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def session_prices(session: Session) -> IgPrices:
+    account: Any = session
+    return IgPrices(account, Catalogue(account, {}, InstrumentBook()))
+
+
+def test_the_span_is_asked_for_with_its_last_minute_and_no_more() -> None:
+    session = Session(reply())
+    session_prices(session).fetch("EUR_USD", T0, T0 + 10 * 60_000_000_000, "1m")
+    assert session.asked == [("CS.D.EURUSD.CFD.IP", "MINUTE", "2021-10-13T07:06:00", "2021-10-13T07:15:00")]
+
+
+@pytest.mark.parametrize(("bid", "snapshot"), [(11515.4, 1.15476), (1.15154, 1.15476), (11515.4, 11547.6)])
+def test_history_is_scaled_by_its_own_magnitude_not_by_the_streams(bid: float, snapshot: float) -> None:
+    prices = session_prices(Session(reply(bid, bid), snapshot))
+    found = prices.fetch("EUR_USD", T0, T0 + 60_000_000_000, "1m")
+    assert found.rows[0].bid == (1.15154,) * 4
+    assert found.allowance == AllowanceNote(9_990, 10_000, 604_799)
+
+
+def test_history_that_fits_no_scale_is_refused() -> None:
+    with pytest.raises(FeedError, match="reads as"):
+        session_prices(Session(reply(115.1, 115.2))).fetch("EUR_USD", T0, T0 + 60_000_000_000, "1m")
+
+
+def test_the_weekly_limit_is_told_from_the_others() -> None:
+    week = VenueError("no", code="error.public-api.exceeded-account-historical-data-allowance", status=403)
+    minute = VenueError("no", code="error.public-api.exceeded-api-key-allowance", status=403)
+    with pytest.raises(AllowanceExceeded, match="history of EUR_USD"):
+        session_prices(Session(week)).fetch("EUR_USD", T0, T0 + 1, "1m")
+    with pytest.raises(VenueError):
+        session_prices(Session(minute)).fetch("EUR_USD", T0, T0 + 1, "1m")
+
+
+def test_a_market_that_ig_does_not_have_is_refused_by_name() -> None:
+    with pytest.raises(FeedError, match=r"history of GBP_USD: .*IG knows no market"):
+        session_prices(Session(reply())).fetch("GBP_USD", T0, T0 + 1, "1m")
+
+
+def test_an_empty_reply_needs_no_scale() -> None:
+    found = session_prices(Session({"prices": []})).fetch("EUR_USD", T0, T0 + 60_000_000_000, "1m")
+    assert found.rows == ()

@@ -362,6 +362,7 @@ nb::dict hub_state(PyHub& python) {
   out["created_ns"] = hub.at().control().created_ns;
   out["hub_id"] = nb::bytes(reinterpret_cast<const char*>(hub.at().control().hub_id), 16);
   out["memory_dir"] = hub.at().memory_dir();
+  out["lost_in_producers"] = peek(hub.at().slots().header().lost);
   out["replayed"] = hub.at().replayed();
   out["cut_tail"] = hub.at().cut_tail();
   return out;
@@ -383,6 +384,7 @@ nb::list slots(PyHub& python) {
     row["get_candles_calls"] = peek(slot.get_candles_calls);
     row["get_flow_calls"] = peek(slot.get_flow_calls);
     row["published"] = peek(slot.published);
+    row["others"] = peek(slot.others);
     row["received"] = peek(slot.received);
     row["refused"] = peek(slot.refused);
     row["duplicates"] = peek(slot.duplicates);
@@ -601,12 +603,12 @@ void add_hub(nb::module_& m) {
       .def("_try_serve", [](PyHub& self) {
         Hub& hub = self.live();
         if (!hub.at().locks().try_lock(kByteServer)) return false;
-        put(hub.slot().is_server, 1);
+        put(hub.slot().is_server, 1u);
         return true;
       })
       .def("_stop_serving", [](PyHub& self) {
         Hub& hub = self.live();
-        put(hub.slot().is_server, 0);
+        put(hub.slot().is_server, 0u);
         hub.at().locks().unlock(kByteServer);
       })
       .def("_server", [](PyHub& self) -> nb::object {

@@ -221,6 +221,7 @@ class Hub {
           applier.end(seq, head, records);
           bump();
           put(slot().published, slot().published + 1);
+          put(slot().others, slot().others + 1);
           guard.publish();
           return seq;
         }

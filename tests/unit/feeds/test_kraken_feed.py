@@ -195,7 +195,13 @@ def test_an_absent_venue_is_tried_again_and_again() -> None:
 def test_bytes_that_are_no_text_are_kept_and_the_connection_lives() -> None:
     tops = made_up(NAMES, 1)
     with KrakenVenue(tops, extra=[b"\xff\xfe", '{"channel":"ticker"}']) as venue:
-        seen = collect(feed(venue), lambda seen: kinds(seen)[-1:] == [StatusKind.HEARTBEAT])
+
+        def enough(seen: list[Event]) -> bool:
+            last = seen[-1]
+            after = sum(isinstance(event, Malformed) for event in seen) == 2
+            return after and isinstance(last, Status) and last.kind is StatusKind.HEARTBEAT
+
+        seen = collect(feed(venue), enough)
         assert len(venue.requests) == 1
     assert [event.raw for event in seen if isinstance(event, Malformed)] == [b"\xff\xfe", b'{"channel":"ticker"}']
 

@@ -25,7 +25,10 @@ def protocol(*symbols: str) -> Protocol:
 
 
 def read(text: str | bytes, made: Protocol | None = None) -> list[Event]:
-    return (made or protocol()).receive(text.encode() if isinstance(text, str) else text, NOW)
+    """Read a message by a protocol whose last heartbeat was just now."""
+    made = made or protocol()
+    made.receive(b'{"channel":"heartbeat"}', NOW)
+    return made.receive(text.encode() if isinstance(text, str) else text, NOW)
 
 
 def one(events: list[Event]) -> Any:
@@ -186,7 +189,17 @@ def test_heartbeats_and_pongs_prove_life() -> None:
     assert one(read('{"method":"pong","req_id":3}')).kind is StatusKind.HEARTBEAT
 
 
-@pytest.mark.parametrize(("word", "is_open"), [("online", True), ("maintenance", False), ("post_only", None)])
+def test_data_that_flow_are_a_heartbeat_a_second_since_the_venue_then_sends_none() -> None:
+    made = protocol()
+    beats = []
+    for i in range(40):
+        events = made.receive(ticker(EURUSD).encode(), NOW + i * 100_000_000)
+        assert isinstance(events[0], Quotes)
+        beats += [i for event in events[1:] if isinstance(event, Status) and event.kind is StatusKind.HEARTBEAT]
+    assert beats == [0, 10, 20, 30]
+
+
+@pytest.mark.parametrize(("word", "is_open"), [("online", None), ("maintenance", False), ("cancel_only", False)])
 def test_the_engines_state_is_passed_on(word: str, is_open: bool | None) -> None:
     found = one(read(f'{{"channel":"status","type":"update","data":[{{"system":"{word}"}}]}}'))
     assert found == MarketStatus(("EUR_USD", "GBP_USD", "BTC_USD"), is_open, NOW, word)

@@ -21,8 +21,10 @@ __all__ = ["SOURCE", "Protocol", "venue_symbol"]
 SOURCE = "kraken"
 _SIZE_MAX = 3.4e38  # sizes are stored as float32
 _REQUESTS_MAX = 64  # whose answers may still come
-# [status]: matching goes on, or there is none; in the two others orders rest and quotes may still move.
-_IS_OPEN = {"online": True, "maintenance": False, "cancel_only": None, "post_only": None}
+_BEAT_NS = 1_000_000_000
+# [status]: in the first two nothing is matched, so silence means nothing. That the engine runs does not say that the
+# market of a pair trades (it does at weekends too, thinly): that is left to the calendar.
+_IS_OPEN = {"maintenance": False, "cancel_only": False, "post_only": None, "online": None}
 
 
 def venue_symbol(symbol: str) -> str:
@@ -60,6 +62,7 @@ class Protocol:
         self._requests: dict[int, tuple[str, ...]] = {}
         self._request = 0
         self._outgoing: list[bytes] = []
+        self._beat_ns = 0
 
     def opened(self, ts_recv: int) -> list[Event]:
         """Begin a connection: nothing of the one before counts any more, and everything is subscribed anew."""
@@ -101,9 +104,12 @@ class Protocol:
             return [Malformed(data, f"a JSON {type(message).__name__}, expected an object", ts_recv)]
         channel = message.get("channel")
         if channel == "ticker":
-            return self._ticker(message, data, ts_recv)
+            # The venue leaves heartbeats out while anything else flows [heartbeat]; those that watch for them need not
+            # know that.
+            beat = self._beat(ts_recv, "ticker") if abs(ts_recv - self._beat_ns) >= _BEAT_NS else []
+            return self._ticker(message, data, ts_recv) + beat
         if channel == "heartbeat":
-            return [Status(StatusKind.HEARTBEAT, (), ts_recv)]
+            return self._beat(ts_recv)
         if channel == "status":
             return self._status(message, data, ts_recv)
         if channel is not None:
@@ -185,7 +191,7 @@ class Protocol:
         """Read the answer to a request: one for each symbol [ticker]; an error names it beside itself [seen]."""
         method, error = message.get("method"), message.get("error")
         if method == "pong":
-            return [Status(StatusKind.HEARTBEAT, (), ts_recv, "pong")]
+            return self._beat(ts_recv, "pong")
         if method == "unsubscribe":
             return []  # done, or there was nothing to give up; the subscribe that was sent with it says what came of it
         if method != "subscribe" and not isinstance(error, str):
@@ -199,6 +205,10 @@ class Protocol:
         if message.get("success") is True or error == "Already subscribed":
             return [Status(StatusKind.SUBSCRIBED, symbols, ts_recv, error or "")]
         return [Status(StatusKind.REFUSED, symbols, ts_recv, str(error or "refused without a reason"))]
+
+    def _beat(self, ts_recv: int, what: str = "") -> list[Event]:
+        self._beat_ns = ts_recv
+        return [Status(StatusKind.HEARTBEAT, (), ts_recv, what)]
 
     def _asked(self, request: Any) -> tuple[str, ...]:
         """Give the symbols of a request; all when the answer does not say which one it answers."""

@@ -16,7 +16,7 @@ from tapehub.app.console import Exit, complain, count_text, err, instant_text, n
 from tapehub.app.hubs import HubOption, NameOption, attach
 from tapehub.collector.allowance import FILE_NAME, Allowance, Ledger
 from tapehub.collector.backfill import MINUTE, Minutes, Plan, plan_requests, spans_of
-from tapehub.collector.filling import Filled, Filling, gaps_of, lacking
+from tapehub.collector.filling import Filled, Filling, gaps_of, lacking, mark_in
 from tapehub.errors import AllowanceExceeded, ConfigError
 from tapehub.feeds.instants import instant_ns
 from tapehub.feeds.prices import Prices
@@ -134,7 +134,7 @@ def _oldest(hub: DataHub, symbol: str, source: str) -> int | None:
     """Give the time of the oldest minute that the hub knows anything about."""
     rows = hub.history(symbol, "1m", source=source).numpy()
     known = [int(rows["timestamp"][0])] if len(rows) else []
-    known += [gap.start_ns for gap in gaps_of(hub, symbol)]
+    known += [gap.start_ns for gap in gaps_of(hub, symbol, source)]
     return min(known, default=None)
 
 
@@ -147,7 +147,7 @@ def _fill(
     hub: DataHub, ledger: Ledger, wanted: dict[str, Minutes], made: Plan, label: str, url: str | None, *, as_json: bool
 ) -> None:
     prices, close = ig_prices_of(hub, url)
-    filling = Filling(hub, prices, ledger, calendar_of=lambda symbol: _calendar(hub, symbol))
+    filling = Filling(hub, prices, ledger, calendar_of=lambda symbol: _calendar(hub, symbol), mark=mark_in(hub))
     refused: AllowanceExceeded | None = None
     columns = (TextColumn("asking for"), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     try:

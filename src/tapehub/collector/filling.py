@@ -15,15 +15,16 @@ from tapehub.collector.allowance import Ledger
 from tapehub.collector.backfill import MINUTE, GapSpan, Minutes, Plan, Request, missing_minutes, spans_of
 from tapehub.errors import AllowanceExceeded, FeedError, InvalidRecord
 from tapehub.feeds.prices import Ohlc, PriceReply, PriceRow, Prices
-from tapehub.hub import publishing
+from tapehub.hub import marks, publishing
 from tapehub.model.calendars import Calendar
 from tapehub.model.policies import PriceBasis
 from tapehub.model.records import CandleFlag
+from tapehub.model.states import GapStatus
 
 if TYPE_CHECKING:
     from tapehub.hub import DataHub
 
-__all__ = ["Filled", "Filling", "MarkGap", "gaps_of", "lacking"]
+__all__ = ["Filled", "Filling", "MarkGap", "gaps_of", "lacking", "mark_in"]
 
 _EVER = (1 << 63) - 1
 _SCALE_MAX = 2.0
@@ -68,15 +69,26 @@ def lacking(
 ) -> Minutes:
     """Find the minutes that a hub lacks of one symbol and source: see `missing_minutes`."""
     built, pushed = _held(hub, symbol, source, start_ns, end_ns)
-    return missing_minutes(calendar, start_ns, end_ns, built, pushed, gaps_of(hub, symbol), again=again)
+    return missing_minutes(calendar, start_ns, end_ns, built, pushed, gaps_of(hub, symbol, source), again=again)
 
 
-def gaps_of(hub: DataHub, symbol: str) -> list[GapSpan]:
-    """Read the gaps of a symbol."""
+def gaps_of(hub: DataHub, symbol: str, source: str) -> list[GapSpan]:
+    """Read the gaps of a symbol and source."""
     return [
-        GapSpan(int(row["start"]), _EVER if row["end"] is None else int(row["end"]), str(row.get("status", "open")))
-        for row in hub.gaps(symbol)
+        GapSpan(int(row["start"]), _EVER if row["end"] is None else int(row["end"]), str(row["status"]))
+        for row in hub.gaps(symbol, source)
     ]
+
+
+def mark_in(hub: DataHub) -> MarkGap:
+    """Give what writes into a hub what became of a span."""
+
+    def mark(symbol: str, source: str, start_ns: int, end_ns: int, status: str, cause: str) -> int:
+        # As noted: a candle's coverage was lowered when the gap ended, and is not a second time.
+        became = GapStatus[status.upper()]
+        return marks.gap(hub, symbol, source, start_ns, end_ns, cause, became, noted=True, at_ns=hub.now())
+
+    return mark
 
 
 def _held(hub: DataHub, symbol: str, source: str, start_ns: int, end_ns: int) -> tuple[Minutes, Minutes]:
@@ -245,14 +257,18 @@ class Filling:
         settled, source = self._hub.now() - _SETTLED_NS, self._prices.source
         minutes = range(request.start_ns, request.end_ns, MINUTE)
         absent = [minute for minute in minutes if minute not in published and minute + MINUTE <= settled]
+        taken = {gap.start_ns for gap in gaps_of(self._hub, request.symbol, source) if gap.status == "open"}
         for start, end in spans_of(np.array(absent, dtype=np.int64)):
+            # The same start is the same gap: the rest of one that is open would be forgotten.
+            start += start in taken
             self._mark(request.symbol, source, start, end, "unfillable", f"{source} has no usable candle of it")
 
     def _close_gaps(self, symbol: str) -> None:
         """Say of each open gap of which nothing is lacking any more what became of it."""
         if self._mark is None:
             return
-        source, gaps = self._prices.source, gaps_of(self._hub, symbol)
+        source = self._prices.source
+        gaps = gaps_of(self._hub, symbol, source)
         for gap in gaps:
             if gap.status != "open" or gap.end_ns == _EVER:
                 continue

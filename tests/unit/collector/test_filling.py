@@ -10,9 +10,10 @@ import pytest
 from tapehub import DataHub
 from tapehub.collector.allowance import Allowance, Ledger
 from tapehub.collector.backfill import MINUTE, Plan, Request, plan_requests
-from tapehub.collector.filling import Filling, lacking
+from tapehub.collector.filling import Filling, lacking, mark_in
 from tapehub.errors import AllowanceExceeded, FeedError
 from tapehub.feeds.prices import AllowanceNote, PriceReply, PriceRow
+from tapehub.hub import marks
 from tapehub.model.calendars import calendar_of
 from tapehub.model.records import CandleFlag
 
@@ -150,7 +151,7 @@ def test_a_gap_of_which_nothing_is_lacking_is_marked_as_filled_a_partial_one_as_
         {"start": T0 + 55 * MINUTE, "end": None, "cause": "cut", "status": "open"},
         {"start": T0 + 300 * MINUTE, "end": T0 + 301 * MINUTE, "cause": "cut", "status": "open"},
     ]
-    monkeypatch.setattr(DataHub, "gaps", lambda self, symbol: list(gaps))
+    monkeypatch.setattr(DataHub, "gaps", lambda self, symbol, source=None: list(gaps))
     venue.absent = {41}
 
     def mark(symbol: str, source: str, start_ns: int, end_ns: int, status: str, cause: str) -> None:
@@ -164,6 +165,34 @@ def test_a_gap_of_which_nothing_is_lacking_is_marked_as_filled_a_partial_one_as_
     assert sorted(marks) == [
         ("EUR_USD", 19, 23, "filled"), ("EUR_USD", 40, 42, "unfillable"), ("EUR_USD", 41, 42, "unfillable"),
     ]  # fmt: skip
+
+
+def test_the_hub_itself_keeps_what_became_of_its_gaps(hub: DataHub, venue: Venue) -> None:
+    def gap(first: float, last: float | None) -> None:
+        end = None if last is None else T0 + round(last * MINUTE)
+        marks.gap(hub, "EUR_USD", "ig", T0 + round(first * MINUTE), end, "cut", at_ns=hub.now())
+
+    def told() -> list[tuple[float, float, str]]:
+        return [
+            ((row["start"] - T0) / MINUTE, (row["end"] - T0) / MINUTE, row["status"])
+            for row in hub.gaps("EUR_USD", "ig")
+        ]
+
+    gap(19.5, 23.25)
+    gap(40, 42)
+    gap(50, 51)
+    venue.absent = {40, 50}
+    run = filling(hub, venue, mark_in(hub))
+    run.run(plan(hub))
+    assert sorted(venue.asked) == [19, 20, 21, 22, 23, 40, 41, 50]
+    assert (19.5, 23.25, "filled") in told()
+    assert (40, 42, "unfillable") in told()
+    assert (50, 51, "unfillable") in told()
+    venue.asked.clear()
+    filling(hub, venue, mark_in(hub)).run(plan(hub))
+    assert venue.asked == []
+    again = lacking(hub, "EUR_USD", "ig", FX, T0, T0 + 60 * MINUTE, again=True)
+    assert ((again - T0) // MINUTE).tolist() == [40, 50]
 
 
 def test_points_are_booked_before_and_corrected_by_the_reply(hub: DataHub, venue: Venue) -> None:

@@ -168,7 +168,14 @@ class Filling:
 
     def _take(self, request: Request, reply: PriceReply, tally: Filled) -> None:
         asked = [row for row in reply.rows if request.start_ns <= row.start_ns < request.end_ns]
-        tally.beside += len(reply.rows) - len(asked)
+        beside = len(reply.rows) - len(asked)
+        tally.beside += beside
+        if beside and not asked:
+            got, end = _moment(reply.rows[0].start_ns), _moment(request.end_ns)
+            raise FeedError(
+                f"history of {request.symbol} answered {got:%Y-%m-%d %H:%M} UTC when asked for "
+                f"{_moment(request.start_ns):%Y-%m-%d %H:%M} to {end:%H:%M}: does the venue take times of another zone?"
+            )
         for why in reply.unreadable:
             self._refuse(tally, why)
         candles: dict[int, Candle] = {}
@@ -193,7 +200,7 @@ class Filling:
                 published.add(start_ns)
         tally.candles += len(published)
         tally.absent += request.points - len({row.start_ns // MINUTE for row in asked})
-        if not reply.unreadable:  # else the rows that seem absent may be those
+        if not (reply.unreadable or beside):  # else what seems absent may be those
             self._mark_absent(request, published)
 
     def _candle(self, symbol: str, row: PriceRow) -> Candle:

@@ -303,6 +303,17 @@ def test_rows_beside_the_span_are_counted_and_not_published(hub: DataHub, venue:
     assert (done.candles, done.beside) == (6, 6)
 
 
+def test_an_answer_of_other_times_altogether_stops_the_symbol_and_marks_nothing(hub: DataHub, venue: Venue) -> None:
+    fetch = venue.fetch
+    hour = 60 * MINUTE
+    venue.fetch = lambda symbol, start, end, resolution: fetch(symbol, start - hour, end - hour, resolution)  # type: ignore[method-assign]
+    marks = Marks()
+    done = filling(hub, venue, marks).run(plan(hub))["EUR_USD"]
+    assert (done.candles, done.asked, done.skipped) == (0, 1, 5)
+    assert "times of another zone" in done.failure
+    assert marks == []
+
+
 def test_a_reply_with_rows_that_could_not_be_read_marks_nothing_as_absent(hub: DataHub, venue: Venue) -> None:
     fetch = venue.fetch
 

@@ -61,8 +61,8 @@ class IgPrices:
             raise FeedError(f"IG has no candles of {frame.name}, expected one of {', '.join(IG_RESOLUTIONS)}")
         epic, scaler = self._market(symbol)
         try:
-            # Both ends are inclusive.
-            last_ns = max(start_ns, end_ns - frame.span_ns)
+            # Nothing says whether `to` is inclusive: a second before the end means the same either way.
+            last_ns = max(start_ns, end_ns - 1_000_000_000)
             reply = self._account.prices(epic, IG_RESOLUTIONS[frame.name], ig_instant(start_ns), ig_instant(last_ns))
         except VenueError as error:
             if remedy_of(error.code, error.status) is Remedy.WAIT_WEEK:
@@ -92,7 +92,7 @@ class IgPrices:
 
 
 def ig_instant(ts_ns: int) -> str:
-    """Write an instant as ``from`` and ``to`` take it: UTC, to the second. Both are inclusive."""
+    """Write an instant as ``from`` and ``to`` take it: UTC, to the second."""
     return datetime.fromtimestamp(ts_ns // 1_000_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 

@@ -116,10 +116,10 @@ def session_prices(session: Session) -> IgPrices:
     return IgPrices(account, Catalogue(account, {}, InstrumentBook()))
 
 
-def test_the_span_is_asked_for_with_its_last_minute_and_no_more() -> None:
+def test_the_span_is_asked_for_to_its_last_second_and_no_more() -> None:
     session = Session(reply())
     session_prices(session).fetch("EUR_USD", T0, T0 + 10 * 60_000_000_000, "1m")
-    assert session.asked == [("CS.D.EURUSD.CFD.IP", "MINUTE", "2021-10-13T07:06:00", "2021-10-13T07:15:00")]
+    assert session.asked == [("CS.D.EURUSD.CFD.IP", "MINUTE", "2021-10-13T07:06:00", "2021-10-13T07:15:59")]
 
 
 @pytest.mark.parametrize(("bid", "snapshot"), [(11515.4, 1.15476), (1.15154, 1.15476), (11515.4, 11547.6)])

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Self
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
+SHAPES = {"BTC/USD": (1_059_442, 1), "USD/JPY": (150_123, 3)}  # the first price in ticks, digits after the point
 START = datetime(2026, 6, 2, 12, tzinfo=UTC)
 
 
@@ -35,17 +36,16 @@ def ticker(top: Top, kind: str = "update") -> str:
     )
 
 
-def made_up(symbols: Iterable[str], count: int) -> list[Top]:
+def made_up(symbols: Iterable[str], count: int, start: datetime = START) -> list[Top]:
     """Make `count` tops of each symbol, a millisecond apart."""
     names = list(symbols)
     rows = []
     for i in range(count):
         for j, name in enumerate(names):
-            ticks = 115149 + 7 * j + i % 11
-            stamp = (START + timedelta(milliseconds=i, microseconds=j)).isoformat().replace("+00:00", "Z")
-            rows.append(
-                Top(name, f"{ticks / 1e5:.5f}", f"{1000 + i}.25", f"{(ticks + 6) / 1e5:.5f}", f"{2000 + i}.5", stamp)
-            )
+            first, digits = SHAPES.get(name, (115_149, 5))
+            bid, ask = ((first + i % 11 + wide) / 10**digits for wide in (0, 6))
+            stamp = (start + timedelta(milliseconds=i, microseconds=j)).isoformat().replace("+00:00", "Z")
+            rows.append(Top(name, f"{bid:.{digits}f}", f"{1000 + i}.25", f"{ask:.{digits}f}", f"{2000 + i}.5", stamp))
     return rows
 
 

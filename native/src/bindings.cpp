@@ -173,12 +173,12 @@ void add_hub(nb::module_& m) {
       .def("_try_serve", [](PyHub& self) {
         Hub& hub = self.live();
         if (!hub.at().locks().try_lock(kByteServer)) return false;
-        put(hub.slot().is_server, 1);
+        put(hub.slot().is_server, 1u);
         return true;
       })
       .def("_stop_serving", [](PyHub& self) {
         Hub& hub = self.live();
-        put(hub.slot().is_server, 0);
+        put(hub.slot().is_server, 0u);
         hub.at().locks().unlock(kByteServer);
       })
       .def("_server", [](PyHub& self) -> nb::object {

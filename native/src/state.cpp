@@ -38,6 +38,7 @@ nb::dict hub_state(PyHub& python) {
   out["created_ns"] = hub.at().control().created_ns;
   out["hub_id"] = nb::bytes(reinterpret_cast<const char*>(hub.at().control().hub_id), 16);
   out["memory_dir"] = hub.at().memory_dir();
+  out["lost_in_producers"] = peek(hub.at().slots().header().lost);
   out["replayed"] = hub.at().replayed();
   out["cut_tail"] = hub.at().cut_tail();
   return out;
@@ -59,6 +60,7 @@ nb::list slots(PyHub& python) {
     row["get_candles_calls"] = peek(slot.get_candles_calls);
     row["get_flow_calls"] = peek(slot.get_flow_calls);
     row["published"] = peek(slot.published);
+    row["others"] = peek(slot.others);
     row["received"] = peek(slot.received);
     row["refused"] = peek(slot.refused);
     row["duplicates"] = peek(slot.duplicates);

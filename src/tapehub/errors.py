@@ -8,7 +8,9 @@
     │   └── MissingExtra       an optional library is absent: install the extra it names (also an ImportError)
     ├── InvalidRecord          a record no hub may hold: fix the producer (also a ValueError)
     ├── FeedError              a venue or a recording: a live feed reconnects by itself
-    │   └── RecordingError     a file cannot be read: mend the file, or pass the option it names
+    │   ├── AllowanceExceeded  the venue's historical allowance is too small: wait until it renews, or ask for less
+    │   ├── RecordingError     a file cannot be read: mend the file, or pass the option it names
+    │   └── VenueError         a venue refused a request: `code` is its own word for why
     ├── HubError               the hub itself: restart or rebuild it
     │   ├── HubClosed          this handle was closed
     │   ├── HubNotRunning      no hub, or no server, at that path
@@ -27,6 +29,7 @@ A message gives the value, what was expected, the place and the remedy. A batch 
 from __future__ import annotations
 
 __all__ = [
+    "AllowanceExceeded",
     "ArchiveError",
     "ConfigError",
     "FeedError",
@@ -44,6 +47,7 @@ __all__ = [
     "StaleDataError",
     "TapehubError",
     "UnknownTimeframe",
+    "VenueError",
 ]
 
 
@@ -79,8 +83,38 @@ class FeedError(TapehubError):
     """Report what went wrong between a venue, or a recording, and its feed."""
 
 
+class AllowanceExceeded(FeedError):
+    """Report a request for history that the venue's allowance does not reach for.
+
+    Attributes:
+        needed: points the request costs.
+        available: points that may be spent now.
+        renews_ns: when the venue grants its allowance anew, ns UTC; 0 when not known.
+    """
+
+    def __init__(self, message: str, *, needed: int = 0, available: int = 0, renews_ns: int = 0) -> None:
+        super().__init__(message)
+        self.needed = needed
+        self.available = available
+        self.renews_ns = renews_ns
+
+
 class RecordingError(FeedError):
     """Report a recording that cannot be read as it is."""
+
+
+class VenueError(FeedError):
+    """Report a request that a venue refused, or did not answer.
+
+    Attributes:
+        code: the venue's error code; empty when it gave none.
+        status: of HTTP; 0 when no answer came.
+    """
+
+    def __init__(self, message: str, *, code: str = "", status: int = 0) -> None:
+        super().__init__(message)
+        self.code = code
+        self.status = status
 
 
 class HubError(TapehubError):

@@ -1,22 +1,44 @@
 """One suite over every feed: each is held to the interface and to what it says it guarantees.
 
-A new row in `feeds/table.py` needs a sample here: a finite, offline instance.
+A new row in `feeds/table.py` needs a sample here: an offline instance. That of a recorded feed is finite; that of a
+live feed has a venue on the loopback behind it, which sends at least `LIVE_QUOTES` quotes and then stays connected.
 """
 
 import asyncio
 import lzma
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
 
-from tapehub.feeds import QUOTE, Event, Feed, Malformed, Quotes, RecordedFeed, Status, StatusKind
+from tapehub.feeds import (
+    QUOTE,
+    Event,
+    Feed,
+    LiveFeed,
+    Malformed,
+    MarketStatus,
+    Quotes,
+    RecordedFeed,
+    Repair,
+    Status,
+    StatusKind,
+    VenueCandle,
+)
+from tapehub.feeds.backoff import Backoff
+from tapehub.feeds.kraken import KrakenFeed
 from tapehub.feeds.replay import Replay, open_recording
 from tapehub.feeds.synthetic import Synthetic
 from tapehub.feeds.table import ROWS, load
 from tapehub.model.instruments import normalise
+from tests.servers.kraken import KrakenVenue, made_up
+
+LIVE_QUOTES = 60
+ENOUGH_S = 15.0  # for what a live feed is waited for
 
 
 def replay(folder: Path) -> Feed:
@@ -34,20 +56,71 @@ def synthetic(folder: Path) -> Feed:
     return Synthetic(["EURUSD", "USD/JPY", "BTC_USD"], "2024-03-08T21:00", "2024-03-08T23:00", ticks_per_s=2.0)
 
 
-SAMPLES: dict[str, Callable[[Path], Feed]] = {"replay": replay, "synthetic": synthetic}
+@contextmanager
+def kraken(folder: Path) -> Iterator[Feed]:
+    """Start a venue whose messages are shaped as Kraken's, and which does not list one of the symbols."""
+    with KrakenVenue(made_up(("EUR/USD", "BTC/USD"), LIVE_QUOTES), unlisted=["GBP/USD"]) as venue:
+        yield KrakenFeed(["EURUSD", "XBT/USD", "GBP_USD"], url=venue.url, backoff=Backoff(Random(1), 0.01, 0.05))
+
+
+# Each gives a context whose value is a feed; a live feed's venue lives as long as the context.
+SAMPLES: dict[str, Callable[[Path], AbstractContextManager[Feed]]] = {
+    "replay": lambda folder: nullcontext(replay(folder)),
+    "synthetic": lambda folder: nullcontext(synthetic(folder)),
+    "kraken": kraken,
+}
 NAMES = [row.name for row in ROWS]
+LIVE = [row.name for row in ROWS if row.live]
 
 
 @pytest.fixture(params=NAMES)
-def feed(request: pytest.FixtureRequest, tmp_path: Path) -> Feed:
-    return SAMPLES[request.param](tmp_path)
+def feed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Feed]:
+    with SAMPLES[request.param](tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(params=LIVE)
+def live(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LiveFeed]:
+    with SAMPLES[request.param](tmp_path) as made:
+        assert isinstance(made, LiveFeed)
+        yield made
+
+
+def collected(feed: Feed, enough: Callable[[list[Event]], bool]) -> list[Event]:
+    """Collect events until they are enough, or the feed ends."""
+
+    async def collect() -> list[Event]:
+        seen: list[Event] = []
+        stream = feed.events()
+        async for event in stream:
+            seen.append(event)
+            if enough(seen):
+                break
+        await stream.aclose()
+        return seen
+
+    async def limited() -> list[Event]:
+        return await asyncio.wait_for(collect(), None if isinstance(feed, RecordedFeed) else ENOUGH_S)
+
+    return asyncio.run(limited())
+
+
+def has(seen: list[Event], kind: StatusKind, times: int = 1) -> bool:
+    return sum(isinstance(event, Status) and event.kind is kind for event in seen) >= times
+
+
+def row_count(seen: list[Event]) -> int:
+    return sum(len(event.records) for event in seen if isinstance(event, Quotes))
 
 
 def events(feed: Feed) -> list[Event]:
-    async def collect() -> list[Event]:
-        return [event async for event in feed.events()]
+    """Everything a recorded feed says; of a live one, some quotes, and a heartbeat if it promises any."""
 
-    return asyncio.run(collect())
+    def enough(seen: list[Event]) -> bool:
+        beating = has(seen, StatusKind.HEARTBEAT) or not feed.guarantees.heartbeat
+        return isinstance(feed, LiveFeed) and beating and row_count(seen) >= LIVE_QUOTES
+
+    return collected(feed, enough)
 
 
 def quotes(feed: Feed) -> list[Quotes]:
@@ -64,13 +137,23 @@ def by_channel(batches: list[Quotes]) -> dict[tuple[str, str], list[tuple[float,
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_row_of_the_table_has_a_sample_of_its_class(name: str, tmp_path: Path) -> None:
-    assert isinstance(SAMPLES[name](tmp_path), load(name))
+    with SAMPLES[name](tmp_path) as made:
+        assert isinstance(made, load(name))
+        assert isinstance(made, LiveFeed) == (name in LIVE)
 
 
-def test_events_are_of_the_known_kinds_and_the_end_is_announced(feed: Feed) -> None:
+def test_events_are_of_the_known_kinds_and_a_recording_says_that_it_ended(feed: Feed) -> None:
     seen = events(feed)
-    assert all(isinstance(event, Quotes | Status | Malformed) for event in seen)
-    last = seen[-1]
+    assert all(isinstance(event, Quotes | Status | Malformed | MarketStatus | VenueCandle) for event in seen)
+    for event in seen:
+        if not isinstance(event, Quotes | Malformed | VenueCandle):
+            assert set(event.symbols) <= set(feed.symbols)
+    first, last = seen[0], seen[-1]
+    assert isinstance(first, Status)
+    assert first.kind is StatusKind.CONNECTED
+    if isinstance(feed, LiveFeed):
+        assert not has(seen, StatusKind.ENDED)
+        return
     assert isinstance(last, Status)
     assert last.kind is StatusKind.ENDED
 
@@ -117,6 +200,13 @@ def test_receive_times_are_as_guaranteed(feed: Feed) -> None:
         assert (ts_recv > 0).all() if feed.guarantees.receive_times else (ts_recv >= 0).all()
 
 
+def test_sizes_are_as_guaranteed(feed: Feed) -> None:
+    if feed.guarantees.sizes:
+        for batch in quotes(feed):
+            assert (batch.records["bid_size"] > 0).all()
+            assert (batch.records["ask_size"] > 0).all()
+
+
 def test_a_repeatable_feed_repeats_itself(feed: Feed) -> None:
     if not feed.guarantees.repeatable:
         pytest.skip(f"{feed.name} does not promise to repeat itself")
@@ -146,3 +236,69 @@ def test_runs_by_source_lose_nothing_and_keep_order(feed: Feed) -> None:
         assert np.concatenate([run for _, run in runs]).tolist() == batch.records.tolist()
         for source, run in runs:
             assert {batch.sources[i] for i in run["instrument"].tolist()} == {source}
+
+
+def test_a_live_feed_promises_nothing_that_only_data_at_rest_can(live: LiveFeed) -> None:
+    assert not live.guarantees.repeatable
+
+
+def test_a_live_feed_confirms_or_refuses_every_symbol(live: LiveFeed) -> None:
+    def spoken(seen: list[Event]) -> set[str]:
+        return {
+            symbol
+            for event in seen
+            if isinstance(event, Status) and event.kind in (StatusKind.SUBSCRIBED, StatusKind.REFUSED)
+            for symbol in event.symbols
+        }
+
+    seen = collected(live, lambda seen: spoken(seen) == set(live.symbols))
+    assert spoken(seen) == set(live.symbols)
+    refused = {
+        symbol
+        for event in seen
+        if isinstance(event, Status) and event.kind is StatusKind.REFUSED
+        for symbol in event.symbols
+    }
+    assert {batch.symbols[i] for batch in quotes(live) for i in batch.records["instrument"].tolist()}.isdisjoint(
+        refused
+    )
+
+
+def test_a_live_feed_stamps_what_its_transport_says(live: LiveFeed) -> None:
+    seen = events(live)
+    assert all(event.ts_recv > 0 for event in seen if not isinstance(event, Quotes))
+
+
+@pytest.mark.parametrize("step", list(Repair))
+def test_a_live_feed_repairs_itself_when_asked_and_goes_on(live: LiveFeed, step: Repair) -> None:
+    reopens = step is not Repair.RESUBSCRIBE
+    asked_at: list[int] = []
+
+    def enough(seen: list[Event]) -> bool:
+        if not asked_at and row_count(seen) >= LIVE_QUOTES:
+            asked_at.append(len(seen))
+            live.repair(step)
+        after = seen[asked_at[0] :] if asked_at else []
+        return has(after, StatusKind.SUBSCRIBED) and row_count(after) > 0
+
+    seen = collected(live, enough)
+    after = seen[asked_at[0] :]
+    assert has(after, StatusKind.DISCONNECTED) == has(after, StatusKind.CONNECTED) == reopens
+
+
+def test_a_live_feed_can_be_cancelled_and_iterated_again(live: LiveFeed) -> None:
+    async def cancelled() -> None:
+        async def consume() -> None:
+            async for event in live.events():
+                if isinstance(event, Quotes):
+                    flowing.set()
+
+        flowing = asyncio.Event()
+        task = asyncio.create_task(consume())
+        await asyncio.wait_for(flowing.wait(), ENOUGH_S)
+        task.cancel()
+        await asyncio.wait({task})
+        assert task.cancelled()
+
+    asyncio.run(cancelled())
+    assert row_count(events(live)) >= LIVE_QUOTES

@@ -565,9 +565,9 @@ class Applier {
     work.block.ring_top = kTimeNever;
   }
 
-  void gap(Work& work, i64 from, i64 to) {
+  void gap(Work& work, i64 from, i64 to, bool lasts) {
     bring_up_to_date(work);
-    for (u32 frame = 0; frame < kTimeframeCount; ++frame) {
+    for (u32 frame = 0; frame < kTimeframeCount && !lasts; ++frame) {
       for (u64 k = work.rare.ring_end[frame], low = lowest(work, frame); k-- > low;) {
         CandleBody body = current(work, frame, k);
         const Interval interval = intervals_.of(zone_, frame, body.timestamp, work.shared->week_days);
@@ -721,7 +721,10 @@ inline void Applier::apply(const unsigned char* bytes, u64 word) {
       }
       break;
     case Kind::Gap:
-      if (channel != kNone16 && applied_seq(channel) < seq) gap(work_on(channel), i64(head.fixed[1]), i64(head.fixed[2]));
+      if (channel != kNone16 && applied_seq(channel) < seq && !(head.flags & kGapNoted)) {
+        gap(work_on(channel), i64(head.fixed[1]), head.flags & kGapLasts ? INT64_MAX : i64(head.fixed[2]),
+            head.flags & kGapLasts);
+      }
       break;
     default: break;
   }

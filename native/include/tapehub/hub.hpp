@@ -183,7 +183,9 @@ class Hub {
             commit(bytes, word);
             applier.record(bytes);
           }
-          return finish(guard, seq, head, records, 1);
+          finish(guard, seq, head, records, 1);
+          put(slot().others, slot().others + 1);
+          return seq;
         }
       }
       provide(need);

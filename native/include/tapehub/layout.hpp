@@ -95,6 +95,7 @@ enum class Kind : u8 {
   Ledger = 17,      // in-flight counts of a dead producer (lost_in_producer), and other hop counts
   Epoch = 18,       // the tail was cut: fixed[1] = new epoch
   Note = 19,
+  Comparison = 20,  // a candle that the venue built, and how the hub's differs
   Pad = 62,         // rest of a segment
   Segment = 63,     // a segment's header
 };
@@ -166,6 +167,11 @@ static_assert(sizeof(SegmentHeader) == 80 && offsetof(SegmentHeader, records_bef
 // ---------------------------------------------------------------- candles
 
 enum class CandleStatus : u8 { Forming = 0, Final = 1, Revised = 2, Superseded = 3 };
+
+enum GapFlags : u8 {
+  kGapLasts = 1,  // its end is not known yet: candles get their coverage when it is
+  kGapNoted = 2,  // what became of a gap that is in the log already
+};
 
 enum CandleFlags : u8 {
   kCandlePushed = 1,      // authored by a caller; ticks do not change it
@@ -435,9 +441,10 @@ inline constexpr u32 kCursors = 1024;   // streams
 
 struct alignas(64) Slot {
   u64 generation;  // bumped at every attach
-  u64 pid;
+  u32 pid;
+  u32 is_server;
   i64 ts_attach;   // CLOCK_REALTIME
-  u64 is_server;
+  u64 others;      // of `published`: what no feed's quote became, such as marks, and ticks of owners without a feed
   char name[kSymbolBytes];
   alignas(64) u64 get_tick_calls;
   u64 get_candles_calls;
@@ -464,7 +471,8 @@ struct alignas(64) SlotsHeader {
   u64 magic;
   u32 format;
   u32 waiters;  // set by a reader before it sleeps, taken by the next publish
-  u64 reserved[6];
+  u64 lost;     // what dead owners of slots that were taken anew had received, and neither published nor explained
+  u64 reserved[5];
 };
 
 }  // namespace tapehub

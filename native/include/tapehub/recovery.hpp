@@ -226,6 +226,20 @@ inline void Attachment::attach() {
   locks_->unlock(kByteOpen);
 }
 
+// Every owner of a slot begins with a balanced account: what the one before it left in flight is lost for good, and
+// what it published without having received it is nothing the next one can owe.
+inline void settle_accounts(SlotsHeader& header, Slot& slot) {
+  const i64 known = i64(peek(slot.published) - peek(slot.others) + peek(slot.refused) + peek(slot.duplicates) +
+                        peek(slot.quarantined));
+  const i64 owed = i64(peek(slot.received)) - known;
+  if (owed > 0) {
+    put(slot.received, peek(slot.received) - u64(owed));
+    put(header.lost, peek(header.lost) + u64(owed));
+  } else if (owed < 0) {
+    put(slot.others, peek(slot.others) + u64(-owed));
+  }
+}
+
 inline void Attachment::take_slot() {
   for (u32 i = 0; i < kSlots; ++i) {
     if (!locks_->try_lock(kByteSlots + i)) continue;
@@ -234,9 +248,10 @@ inline void Attachment::take_slot() {
     generation_ = u32(peek(slot.generation) + 1);
     if (generation_ == 0) generation_ = 1;
     put_release(slot.generation, generation_);
-    put(slot.pid, u64(::getpid()));
+    put(slot.pid, u32(::getpid()));
     put(slot.ts_attach, wall_ns());
-    put(slot.is_server, 0);
+    put(slot.is_server, 0u);
+    settle_accounts(slots_.header(), slot);
     char name[kSymbolBytes] = {};
     std::strncpy(name, options_.name.c_str(), kSymbolBytes - 1);
     for (u32 k = 0; k < kSymbolBytes; k += 8) {

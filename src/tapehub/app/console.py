@@ -10,7 +10,15 @@ from typing import Any
 
 from rich.console import Console
 
-from tapehub.errors import ConfigError, HubFormatError, HubHeld, HubNotRunning, HubStalled, TapehubError
+from tapehub.errors import (
+    AllowanceExceeded,
+    ConfigError,
+    HubFormatError,
+    HubHeld,
+    HubNotRunning,
+    HubStalled,
+    TapehubError,
+)
 
 __all__ = [
     "Exit",
@@ -50,7 +58,9 @@ def exit_of(error: BaseException) -> Exit:
         return Exit.NOT_RUNNING
     if isinstance(error, ConfigError):
         return Exit.USAGE
-    if isinstance(error, HubHeld | HubStalled | HubFormatError) or "network file system" in str(error):
+    if isinstance(error, HubHeld | HubStalled | HubFormatError | AllowanceExceeded) or "network file system" in str(
+        error
+    ):
         return Exit.REFUSED
     return Exit.FAILED
 

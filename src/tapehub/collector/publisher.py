@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tapehub.errors import InvalidRecord
+from tapehub.collector.quarantine import Quarantine
+from tapehub.errors import TapehubError
 from tapehub.feeds.feed import Quotes, Records
-from tapehub.quality import Gate, Reason
+from tapehub.quality import Gate, Reason, Tally, Verdict
 
 if TYPE_CHECKING:
     from tapehub.hub import DataHub
 
 __all__ = ["Count", "Publisher", "due", "sliced", "trace"]
 
+_UNDEFINED = -1
 _TRACED = np.dtype([("ts_event", "<i8"), ("bid", "<f8"), ("ask", "<f8")])
 
 
@@ -54,16 +56,45 @@ class Publisher:
     Args:
         follows_events: the hub clock is the latest event, so no quote can be ahead of it.
         traced: keep a checksum of what was published of each instrument, for readers to compare with.
+        on_verdict: called with what the gate decided on a run of one source, before any of it is published: what is
+            logged there stands before the ticks.
     """
 
-    def __init__(self, hub: DataHub, *, follows_events: bool = False, traced: bool = False) -> None:
+    def __init__(
+        self,
+        hub: DataHub,
+        *,
+        follows_events: bool = False,
+        traced: bool = False,
+        on_verdict: Callable[[Verdict, tuple[str, ...], str, int], None] | None = None,
+    ) -> None:
         self._hub = hub
-        self._gate = Gate()
+        self.gate = Gate(book=hub._names.book)
+        self.quarantine = Quarantine(hub)
         self._follows_events = follows_events
         self._traced = traced
-        self.counts: dict[str, Count] = {}
+        self._on_verdict = on_verdict
+        self._unpublished: Counter[str] = Counter()  # accepted, and not in the log: an error came in between
+        self._refused: Counter[str] = Counter()
+        self._targets: dict[tuple[tuple[str, ...], str], list[int]] = {}
+        self._incarnation = hub._incarnation
         self.traces: dict[str, int] = {}
         self.refusals: Counter[str] = Counter()
+
+    @property
+    def counts(self) -> dict[str, Count]:
+        """Account for each symbol, whatever its sources; under the empty name stands what names no known symbol."""
+        out: dict[str, Count] = {}
+        for (symbol, _), tally in self.gate.tallies.items():
+            if tally.received:
+                quarantined = Counter({reason.label: number for reason, number in tally.quarantined.items()})
+                out.setdefault(symbol, Count()).add(
+                    Count(tally.received, tally.accepted, tally.duplicates, 0, quarantined)
+                )
+        for symbol, count in out.items():
+            count.refused = self._refused[symbol]
+            count.published -= self._refused[symbol] + self._unpublished[symbol]
+        return out
 
     @property
     def total(self) -> Count:
@@ -73,63 +104,92 @@ class Publisher:
             total.add(count)
         return total
 
-    def publish(self, quotes: Quotes) -> int:
-        """Publish a batch; return how many quotes of it are in the log."""
-        before = sum(count.published for count in self.counts.values())
-        for source, records in quotes.by_source():
-            self._publish_run(records, quotes.symbols, source)
-        return sum(count.published for count in self.counts.values()) - before
+    def publish(self, quotes: Quotes, now_ns: int | None = None) -> int:
+        """Publish a batch; return how many quotes of it are in the log.
 
-    def _publish_run(self, records: Records, symbols: tuple[str, ...], source: str) -> None:
-        records, symbols = _only_used(records, symbols)
+        Args:
+            now_ns: the hub clock, where the caller has read it already.
+
+        Raises:
+            HubError: the hub cannot take more; what of the batch is in the log is counted as published.
+        """
+        now = self._hub.now() if now_ns is None else now_ns
+        sources = quotes.sources
+        if sources.count(sources[0]) == len(sources):
+            return self._publish_run(quotes.records, quotes.symbols, sources[0], now)
+        return sum(self._publish_run(records, quotes.symbols, source, now) for source, records in quotes.by_source())
+
+    def malformed(self, raw: bytes, why: str, source: str, now_ns: int) -> None:
+        """Account for a message that could not be read, and keep it."""
+        self._hub._count(received=1)
+        tally = self.gate.tallies.setdefault(("", source), Tally())
+        tally.received += 1
+        tally.quarantined[Reason.MALFORMED] += 1
+        self.quarantine.message(raw, why, source, now_ns)
+        self._hub._count(quarantined=1)
+
+    def _publish_run(self, records: Records, symbols: tuple[str, ...], source: str, now_ns: int) -> int:
+        hub = self._hub
         # Counted before it is judged: what dies in this process in between is in flight, not forgotten.
-        self._hub._count(received=len(records))
-        self._tally(records, symbols, "received")
-        now_ns = None if self._follows_events else self._hub.now()
-        verdict = self._gate.check(records, symbols, source, now_ns)
+        hub._count(received=len(records))
+        verdict = self.gate.check(records, symbols, source, None if self._follows_events else now_ns)
         if verdict.duplicates or len(verdict.quarantined):
-            self._hub._count(duplicates=verdict.duplicates, quarantined=len(verdict.quarantined))
-            self._set_aside(records, verdict.accepted, verdict.quarantined, verdict.reasons, symbols)
-        self._put(verdict.accepted, symbols, source)
+            if len(verdict.quarantined):
+                self.quarantine.quotes(
+                    verdict.quarantined, verdict.reasons.tolist(), symbols, source, now_ns, self.gate
+                )
+            hub._count(duplicates=verdict.duplicates, quarantined=len(verdict.quarantined))
+        if self._on_verdict is not None:
+            self._on_verdict(verdict, symbols, source, now_ns)
+        return self._put(verdict, symbols, source) if len(verdict.accepted) else 0
 
-    def _set_aside(
-        self, records: Records, accepted: Records, bad: Records, reasons: Any, symbols: tuple[str, ...]
-    ) -> None:
-        for reason in np.unique(reasons).tolist():
-            label = Reason(reason).label
-            for symbol, number in _by_symbol(bad[reasons == reason], symbols):
-                self._of(symbol).quarantined[label] += number
-        left = Counter(dict(_by_symbol(records, symbols)))
-        for part in (accepted, bad):
-            left.subtract(dict(_by_symbol(part, symbols)))
-        for symbol, number in left.items():
-            self._of(symbol).duplicates += number
-
-    def _put(self, records: Records, symbols: tuple[str, ...], source: str) -> None:
+    def _put(self, verdict: Verdict, symbols: tuple[str, ...], source: str) -> int:
         """Publish what the gate let through; a row the hub refuses all the same is counted and passed over."""
+        hub, records = self._hub, verdict.accepted
+        channels = self._channels(verdict, symbols, source)
+        total = 0
         while len(records):
             try:
-                done, skipped = self._hub.publish(records, symbols=symbols, source=source, verified=True), 0
-            except InvalidRecord as error:
-                done, skipped = error.published, 1
-                self.refusals[str(error)] += 1
-            self._tally(records[:done], symbols, "published")
-            if skipped:
-                self._tally(records[done : done + 1], symbols, "refused")
+                done, fault = hub._publish_rows(
+                    records["ts_event"], records["bid"], records["ask"], records["bid_size"], records["ask_size"],
+                    records["ts_recv"], records["instrument"], channels, 0,
+                )  # fmt: skip
+            except TapehubError as error:
+                left = records[error.published :]["instrument"].tolist()
+                self._unpublished.update(symbols[index] for index in left)
+                raise
+            total += done
             if self._traced:
-                for index, symbol in enumerate(symbols):
-                    rows = records[:done]
-                    rows = rows[rows["instrument"] == index]
-                    self.traces[symbol] = trace(rows, self.traces.get(symbol, 0))
-            records = records[done + skipped :]
+                self._trace(records[:done], symbols)
+            if fault:
+                hub._count(refused=1)
+                symbol = symbols[int(records["instrument"][done])]
+                self._refused[symbol] += 1
+                self.refusals[f"{symbol}: {fault}"] += 1
+                done += 1
+            records = records[done:]
+        return total
 
-    def _tally(self, records: Records, symbols: tuple[str, ...], what: str) -> None:
-        for symbol, number in _by_symbol(records, symbols):
-            count = self._of(symbol)
-            setattr(count, what, getattr(count, what) + number)
+    def _channels(self, verdict: Verdict, symbols: tuple[str, ...], source: str) -> list[int]:
+        """Give the channel of each symbol; those that no row is of need none, and get none defined."""
+        if self._hub._incarnation != self._incarnation:  # another hub lies in its place
+            self._incarnation = self._hub._incarnation
+            self._targets.clear()
+        known = self._targets.get((symbols, source))
+        if known is None:
+            known = self._targets[symbols, source] = [_UNDEFINED] * len(symbols)
+        for arrival in verdict.arrivals:
+            if arrival.accepted and known[arrival.number] == _UNDEFINED:
+                known[arrival.number] = self._hub._names.channel(symbols[arrival.number], source)
+        if _UNDEFINED not in known:
+            return known
+        some = next(channel for channel in known if channel != _UNDEFINED)
+        return [some if channel == _UNDEFINED else channel for channel in known]
 
-    def _of(self, symbol: str) -> Count:
-        return self.counts.setdefault(symbol, Count())
+    def _trace(self, records: Records, symbols: tuple[str, ...]) -> None:
+        for index, symbol in enumerate(symbols):
+            rows = records[records["instrument"] == index]
+            self.traces[symbol] = trace(rows, self.traces.get(symbol, 0))
 
 
 def trace(records: np.ndarray[Any, Any], before: int = 0) -> int:
@@ -177,25 +237,3 @@ def sliced(batches: Iterable[Quotes], stop: threading.Event, records_max: int = 
                 return
             yield batch._replace(records=batch.records[begin : begin + records_max])
             time.sleep(0)  # a server in this process would want a turn
-
-
-def _only_used(records: Records, symbols: tuple[str, ...]) -> tuple[Records, tuple[str, ...]]:
-    """Drop the symbols that no row is of: publishing defines a channel for each it is given."""
-    used = np.unique(records["instrument"])
-    if len(used) == len(symbols) or (len(used) and used[-1] >= len(symbols)):
-        return records, symbols
-    place = np.zeros(len(symbols), dtype=np.uint16)
-    place[used] = np.arange(len(used), dtype=np.uint16)
-    renamed = records.copy()
-    renamed["instrument"] = place[records["instrument"]]
-    return renamed, tuple(symbols[index] for index in used.tolist())
-
-
-def _by_symbol(records: Records, symbols: tuple[str, ...]) -> Iterator[tuple[str, int]]:
-    if not len(records):
-        return
-    numbers = np.bincount(np.minimum(records["instrument"], len(symbols)), minlength=len(symbols) + 1)
-    totals: Counter[str] = Counter()
-    for index in np.flatnonzero(numbers).tolist():
-        totals[symbols[index] if index < len(symbols) else ""] += int(numbers[index])
-    yield from totals.items()

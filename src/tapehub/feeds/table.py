@@ -39,6 +39,12 @@ ROWS: tuple[FeedRow, ...] = (
     FeedRow(
         "synthetic", "seeded FX quotes without a file or a network", "tapehub.feeds.synthetic:Synthetic", live=False
     ),
+    FeedRow(
+        "kraken",
+        "Kraken's ticker, keyless: EUR/USD, GBP/USD, USD/JPY, BTC/USD",
+        "tapehub.feeds.kraken:KrakenFeed",
+        extra="kraken",
+    ),
 )
 
 

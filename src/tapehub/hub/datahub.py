@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tapehub._native import Candle, Hub, OrderFlowMetrics, Tick, as_candle
-from tapehub.hub import clock, publishing, reading, status
+from tapehub.hub import clock, marks, publishing, reading, status
 from tapehub.hub.astream import AsyncStream
 from tapehub.hub.batch import Batch
 from tapehub.hub.integrity import Report, verify
@@ -331,9 +331,9 @@ class DataHub(Hub):
         """
         return reading.require_fresh(self, symbol, max_age_s)
 
-    def state(self, symbol: str) -> str:
-        """Return the liveness of a symbol: see `Snapshot.state`."""
-        return reading.state(self, symbol)
+    def state(self, symbol: str, source: str | None = None) -> str:
+        """Return the liveness of a symbol, by its primary source or the named one: see `Snapshot.state`."""
+        return reading.state(self, symbol, source)
 
     def check_staleness(self, symbol: str, max_age_seconds: dict[str, float] | None = None) -> dict[str, bool]:
         """Flag what is older than its limit (default tick 2 s, candle 120 s, order_flow 5 s), by the hub clock."""
@@ -347,9 +347,17 @@ class DataHub(Hub):
         """Account for every record: received = published + duplicate + refused + quarantined + in flight."""
         return status.ledger(self)
 
-    def gaps(self, symbol: str) -> list[dict[str, Any]]:
-        """List the spans without a live feed that were recorded for a symbol, oldest first."""
-        return status.gaps(self, symbol)
+    def gaps(self, symbol: str, source: str | None = None) -> list[dict[str, Any]]:
+        """List the spans without a live feed: start, end (None while it lasts), cause, status; oldest first."""
+        return marks.gaps(self, symbol, source)
+
+    def quarantined(self, symbol: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
+        """List what feeds sent and the gate refused, with reason and raw values; the newest, oldest first."""
+        return marks.quarantined(self, symbol, limit)
+
+    def comparisons(self, symbol: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
+        """List how candles differed from those that the venue built itself; the newest, oldest first."""
+        return marks.comparisons(self, symbol, limit)
 
     @property
     def instruments(self) -> dict[str, dict[str, Any]]:

@@ -33,8 +33,16 @@ def log_zone(hub: DataHub, from_ns: npt.NDArray[np.int64], offset_ns: npt.NDArra
     hub._define_zone(rows.tobytes(), len(rows))
 
 
-def candle(hub: DataHub, given: Candle, *, warm: bool = False, channel: int | None = None) -> int:
-    """Publish one 1-minute candle into the channel that reads of its symbol answer from."""
+def candle(
+    hub: DataHub, given: Candle, *, warm: bool = False, backfill: bool = False, channel: int | None = None
+) -> int:
+    """Publish one 1-minute candle into the channel that reads of its symbol answer from.
+
+    Args:
+        warm: it was loaded from elsewhere, and no caller's `update_candle_1m` counts it.
+        backfill: so it was, from the venue's history, and says so.
+        channel: another one.
+    """
     fault = _candle_fault(given, _latest_allowed(hub))
     if fault:
         raise InvalidRecord(f"candle of {given.symbol} at {given.timestamp.isoformat()}: {fault}")
@@ -44,7 +52,8 @@ def candle(hub: DataHub, given: Candle, *, warm: bool = False, channel: int | No
     body = np.frombuffer(bytearray(candle_bytes(given)), CANDLE)
     body["status"], body["instrument"] = 1, instrument
     body["source"] = hub._define_source(given.source[:31]) if given.source else source
-    body["flags"] = int(CandleFlag.PUSHED) | (int(CandleFlag.WARM) if warm else 0)
+    body["flags"] = int(CandleFlag.PUSHED) | (int(CandleFlag.WARM) if warm or backfill else 0)
+    body["flags"] |= int(CandleFlag.BACKFILL) if backfill else 0
     if given.volume_type == "real":
         body["flags"] |= int(CandleFlag.REAL_VOLUME)
     opened = given.ts_event // _MINUTE * _MINUTE

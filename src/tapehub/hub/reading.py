@@ -11,7 +11,9 @@ import numpy.typing as npt
 from tapehub.errors import InvalidRecord, StaleDataError
 from tapehub.hub.batch import Batch
 from tapehub.hub.snapshot import Snapshot
-from tapehub.model.records import CANDLE, CHANNEL_BLOCK, CHANNEL_RARE, TICK, TickFlag
+from tapehub.model.calendars import Calendar, CalendarId
+from tapehub.model.records import CANDLE, CHANNEL_BLOCK, CHANNEL_RARE, INSTRUMENT, TICK, TickFlag
+from tapehub.model.states import State
 from tapehub.model.timeframes import Timeframe, parse
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "bounds",
+    "candle_at",
     "candles",
     "channel_state",
     "find_channel",
@@ -30,11 +33,12 @@ __all__ = [
     "state",
     "ticks",
     "to_ns",
+    "witness",
 ]
 
 NEVER = -(1 << 63)
 EVER = (1 << 63) - 1
-STATES = ("unverified", "live", "quiet", "stale", "dead", "closed")
+STATES = tuple(state.label for state in State)
 FROZEN_AFTER_S = 30.0
 """A pushed quote that stays the same for this long in an open market is stale, until its rhythm is learnt."""
 
@@ -171,6 +175,12 @@ def candles(
     return Batch(rows[:count], hub)
 
 
+def candle_at(hub: DataHub, channel: int, frame: Timeframe, start: int) -> Any | None:
+    """Read the candle of a channel that opens at an instant, whatever its status, or None."""
+    row = np.empty(1, CANDLE)
+    return row[0] if hub._read_candles(channel, frame.index, 1, start, start + 1, True, row.view(np.uint8)) else None
+
+
 def _times(hub: DataHub, start: int | datetime | None, end: int | datetime | None) -> tuple[int, int]:
     def of(bound: int | datetime | None, default: int) -> int:
         if bound is None:
@@ -233,7 +243,7 @@ def snapshot(hub: DataHub, symbol: str, frame: Timeframe, limit: int) -> Snapsho
         tick=tick,
         candles=hub._candle_objects(bodies.view(np.uint8)),
         order_flow=hub._order_flow_object(int(rare["flow_seq"])),
-        state=_state(hub, block, rare, now_ns),
+        state=_state(hub, channel, block, rare, now_ns),
         age_s=(now_ns - tick.ts_event) / 1e9 if tick else None,
         completeness=float(final[-1]["coverage"]) if len(final) else None,
         now_ns=now_ns,
@@ -241,13 +251,13 @@ def snapshot(hub: DataHub, symbol: str, frame: Timeframe, limit: int) -> Snapsho
     )
 
 
-def state(hub: DataHub, symbol: str) -> str:
-    """Say how far the data of a symbol can be trusted now."""
-    channel = find_channel(hub, symbol)
+def state(hub: DataHub, symbol: str, source: str | None = None) -> str:
+    """Say how far the data of a symbol can be trusted now: those of its primary source, or of the one that is named."""
+    channel = find_channel(hub, symbol, source)
     if channel is None:
         return "empty"
     block, rare = channel_state(hub, channel)
-    return _state(hub, block, rare, hub.now())
+    return _state(hub, channel, block, rare, hub.now())
 
 
 def require_fresh(hub: DataHub, symbol: str, max_age_s: float) -> Tick:
@@ -265,14 +275,62 @@ def require_fresh(hub: DataHub, symbol: str, max_age_s: float) -> Tick:
     return tick
 
 
-def _state(hub: DataHub, block: Any, rare: Any, now_ns: int) -> str:
-    """Give the recorded state of a feed; for what callers push, only age and repetition can speak."""
+def _state(hub: DataHub, channel: int, block: Any, rare: Any, now_ns: int) -> str:
+    """Give the recorded state of a feed; for what callers push, age, repetition and the calendar speak."""
     if not int(block["latest"]["seq"]):
         return "empty"
+    age_s = (now_ns - int(block["latest"]["ts_event"])) / 1e9
     recorded = int(rare["state"])
     if recorded:
-        return STATES[min(recorded, len(STATES) - 1)]
-    age_s = (now_ns - int(block["latest"]["ts_event"])) / 1e9
-    if not int(block["latest"]["flags"]) & int(TickFlag.UNVERIFIED):
-        return "live" if age_s <= FROZEN_AFTER_S else "stale"
-    return "stale" if age_s > FROZEN_AFTER_S else "unverified"
+        found = State(min(recorded & 0xFF, max(State)))
+        # A tick of this second came after the record: whoever wrote it was there.
+        if found is State.DEAD or (found is State.LIVE and age_s <= 1) or _is_believed(hub, recorded):
+            return found.label
+        return State.CLOSED.label if _is_closed(hub, channel, now_ns) else State.DEAD.label
+    unverified = bool(int(block["latest"]["flags"]) & int(TickFlag.UNVERIFIED))
+    if age_s <= FROZEN_AFTER_S and not (unverified and _is_frozen(hub, channel, block, now_ns)):
+        return State.UNVERIFIED.label if unverified else State.LIVE.label
+    return State.CLOSED.label if _is_closed(hub, channel, now_ns) else State.STALE.label
+
+
+def _is_closed(hub: DataHub, channel: int, now_ns: int) -> bool:
+    row = np.frombuffer(hub._instrument(hub._channels()[channel][0]), INSTRUMENT)[0]
+    return not bool(Calendar(CalendarId(int(row["calendar"]))).is_open(now_ns))
+
+
+def _is_frozen(hub: DataHub, channel: int, block: Any, now_ns: int) -> bool:
+    """Tell whether the same bid and ask have been pushed for too long, whatever their timestamps say."""
+    bid, ask = block["latest"]["bid"], block["latest"]["ask"]
+    wanted = 64
+    while True:
+        index = hub._read_index(channel, wanted)
+        rows = np.empty(len(index), TICK)
+        rows = rows[: hub._gather(index, rows.view(np.uint8))]
+        others = np.flatnonzero((rows["bid"] != bid) | (rows["ask"] != ask))
+        if len(others) or len(index) < wanted:
+            break
+        wanted *= 8
+    same = rows[int(others[-1]) + 1 :] if len(others) else rows
+    if not len(same):  # another tick came meanwhile
+        return False
+    since_ns = min(int(same["ts_event"].min()), int(same["ts_publish"][0]))
+    return (now_ns - since_ns) / 1e9 > FROZEN_AFTER_S
+
+
+# Above the state's own byte: slot + 1 of the process that said so, and 32 bits of when it attached.
+
+
+def witness(hub: DataHub) -> int:
+    """Give the bits that name this process in a state record."""
+    mine = hub._slot()
+    return next((_sign(row) for row in hub._slots() if row["slot"] == mine), 0)
+
+
+def _sign(slot: dict[str, Any]) -> int:
+    return (int(slot["slot"]) + 1) << 8 | (int(slot["attached_ns"]) >> 10 & 0xFFFFFFFF) << 32
+
+
+def _is_believed(hub: DataHub, recorded: int) -> bool:
+    """Tell whether the process that recorded a state is still there to take it back."""
+    signed = recorded & ~0xFF
+    return not signed or any(slot["alive"] and _sign(slot) == signed for slot in hub._slots())

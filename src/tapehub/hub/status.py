@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tapehub.hub import reading
+from tapehub.hub import marks, reading
 from tapehub.hub.naming import symbol_of
 from tapehub.model.calendars import CalendarId
 from tapehub.model.policies import ClockMode
@@ -16,7 +16,7 @@ from tapehub.model.records import INSTRUMENT, NO_INSTRUMENT, SOURCE, Kind
 if TYPE_CHECKING:
     from tapehub.hub.datahub import DataHub
 
-__all__ = ["check_staleness", "gaps", "get_status", "instruments", "ledger", "readers", "server", "sources"]
+__all__ = ["check_staleness", "get_status", "instruments", "ledger", "readers", "server", "sources"]
 
 DEFAULT_MAX_AGE_S = {"tick": 2.0, "candle": 120.0, "order_flow": 5.0}
 
@@ -146,6 +146,7 @@ def get_status(hub: DataHub) -> dict[str, Any]:
         "server": server(hub),
         "processes": [slot for slot in slots if slot["alive"]],
         "readers": readers(hub),
+        "feeds": marks.feed_reports(hub),
         "days_left": _days_left(hub, state),
         "warm_start_errors": dict(hub.warm_start_errors),
     }
@@ -198,7 +199,8 @@ def ledger(hub: DataHub) -> dict[str, Any]:
             "candles_built": int(rare["candles_built"]),
             "order_flow": int(rare["flow_updates"]),
         }
-    received = sum(slot["received"] for slot in slots)
+    lost_before = int(state["lost_in_producers"])
+    received = sum(slot["received"] for slot in slots) + lost_before
     refused = sum(slot["refused"] for slot in slots)
     duplicates = sum(slot["duplicates"] for slot in slots)
     quarantined = sum(slot["quarantined"] for slot in slots)
@@ -207,12 +209,13 @@ def ledger(hub: DataHub) -> dict[str, Any]:
         "ticks": ticks,
         "by_kind": by_kind,
         "instruments": rows,
+        "feeds": {feed: told.get("counts", {}) for feed, told in marks.feed_reports(hub).items()},
         "received": received,
         "refused": refused,
         "duplicates": duplicates,
         "quarantined": quarantined,
         "acknowledged": sum(slot["published"] for slot in slots),
-        "lost_in_producer": _lost_in_producers(slots),
+        "lost_in_producer": lost_before + _lost_in_producers(slots),
         "balanced": applied == ticks,
     }
 
@@ -220,30 +223,8 @@ def ledger(hub: DataHub) -> dict[str, Any]:
 def _lost_in_producers(slots: list[dict[str, Any]]) -> int:
     """Count what dead producers had received and neither published nor explained; without a receiver, nothing."""
     return sum(
-        max(0, slot["received"] - slot["published"] - slot["refused"] - slot["duplicates"] - slot["quarantined"])
+        max(0, slot["received"] - slot["published"] + slot["others"] - slot["refused"] - slot["duplicates"]
+            - slot["quarantined"])
         for slot in slots
         if slot["received"] and not slot["alive"]
-    )
-
-
-def gaps(hub: DataHub, symbol: str) -> list[dict[str, Any]]:
-    """Read the gap records of a symbol back from the log."""
-    channel = reading.find_channel(hub, symbol)
-    if channel is None:
-        return []
-    out: list[dict[str, Any]] = []
-    mask = bytes(channel) + b"\x01"
-    position, head = int(hub._hub_state()["oldest"]), hub.head
-    empty = np.empty(0, np.uint8)
-    while position < head:
-        after, _, _, found, _ = hub._scan(position, head, mask, 1 << Kind.GAP, reading.NEVER, reading.EVER, empty)
-        if found:
-            record = hub._record(found)
-            if record is None:  # dropped with its segment since
-                continue
-            start, end = (int(value) - (1 << 64) * (int(value) >> 63) for value in record[5:7])
-            out.append({"start": start, "end": end, "cause": record[10].decode(errors="replace"), "seq": found})
-        if after <= position:
-            break
-        position = after
-    return out
+    )  # fmt: skip

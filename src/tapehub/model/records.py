@@ -24,6 +24,7 @@ __all__ = [
     "SOURCE",
     "TICK",
     "CandleFlag",
+    "GapFlag",
     "Kind",
     "TickFlag",
 ]
@@ -145,6 +146,7 @@ class Kind(IntEnum):
     LEDGER = 17
     EPOCH = 18
     NOTE = 19
+    COMPARISON = 20
 
 
 class TickFlag(IntEnum):
@@ -153,6 +155,13 @@ class TickFlag(IntEnum):
     UNVERIFIED = 1
     CORRECTED = 2
     BACKFILL = 4
+
+
+class GapFlag(IntEnum):
+    """Bits of a gap record's ``flags``."""
+
+    LASTS = 1
+    NOTED = 2
 
 
 class CandleFlag(IntEnum):

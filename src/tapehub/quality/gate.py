@@ -1,29 +1,54 @@
 """Check quotes before they reach the hub.
 
 Every quote that comes in goes out as exactly one of accepted, duplicate or quarantined with a reason: `Tally` adds up.
-Vectorised, since a replay passes millions through it; a live batch of one takes the same path.
+Two paths with one meaning, compared by a property test: row by row for the few that a live feed gives at a time, where
+numpy costs more than it saves, and by columns for the many of a replay.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from tapehub.model.instruments import InstrumentBook
+from tapehub.quality.duplicates import DUPLICATE_WINDOW
+from tapehub.quality.prices import ACCEPTED, DUPLICATE, Channel
 from tapehub.quality.reasons import Reason
 
-__all__ = ["DUPLICATE_WINDOW", "Gate", "Tally", "Verdict"]
+__all__ = ["DUPLICATE_WINDOW", "FEW", "Arrival", "Gate", "Tally", "Verdict"]
 
-DUPLICATE_WINDOW = 1024
-"""Ticks of one instrument and source within which a re-sent one is recognised."""
+FEW = 64
+"""Up to here, row by row is faster."""
 
 _EARLIEST_NS = 631_152_000_000_000_000  # 1990-01-01
-_KEY = np.dtype([("ts_event", "<i8"), ("bid", "<f8"), ("ask", "<f8")])
+_EVER = (1 << 63) - 1
+_COLUMNS = ("ts_event", "bid", "ask", "instrument")
+_NOBODYS = [-1, 0, 0, 0, 0]
+_UNKNOWN = int(Reason.UNKNOWN_INSTRUMENT)
 
 Records = npt.NDArray[np.void]
+
+
+class Arrival(NamedTuple):
+    """Say what one channel got out of a batch.
+
+    Attributes:
+        number: of its symbol.
+        ts_first, ts_last: event times of the first and the last accepted quote; 0, 0 when there is none.
+    """
+
+    number: int
+    received: int
+    accepted: int
+    ts_first: int
+    ts_last: int
 
 
 class Verdict(NamedTuple):
@@ -34,12 +59,14 @@ class Verdict(NamedTuple):
         quarantined: in the order they came.
         reasons: uint8, parallel to `quarantined`: `Reason` numbers.
         duplicates: how many were dropped as re-sent.
+        arrivals: one for each known symbol of the batch.
     """
 
     accepted: Records
     quarantined: Records
     reasons: npt.NDArray[np.uint8]
     duplicates: int
+    arrivals: list[Arrival]
 
 
 @dataclass(slots=True)
@@ -57,11 +84,16 @@ class Gate:
 
     Args:
         future_ns: how far ahead of the hub clock an event may be stamped before it is quarantined.
+        book: what is known of the instruments; a feed's quote of one that is not declared is quarantined.
     """
 
-    def __init__(self, future_ns: int = 5_000_000_000) -> None:
+    def __init__(self, future_ns: int = 5_000_000_000, book: InstrumentBook | None = None) -> None:
         self._future_ns = future_ns
-        self._recent: dict[tuple[str, str], Records] = {}
+        self._book = book or InstrumentBook()
+        self._scales = False
+        self._channels: dict[tuple[str, str], tuple[Channel, Tally]] = {}
+        self._lanes: dict[tuple[tuple[str, ...], str], list[tuple[Channel, Tally]]] = {}
+        self._getters: dict[Any, Callable[[Any], tuple[Any, ...]]] = {}
         self.tallies: dict[tuple[str, str], Tally] = {}
         """Counts by (symbol, source)."""
 
@@ -75,86 +107,205 @@ class Gate:
             source: who quoted.
             now_ns: the hub clock; None when it follows the events, so that no event can be ahead of it.
         """
-        reasons = self._reasons(records, now_ns)
-        has_index = "instrument" in (records.dtype.names or ())
-        channel = records["instrument"] if has_index else np.zeros(len(records), dtype=np.uint16)
-        known = channel < len(symbols)
-        reasons[~known] = Reason.UNKNOWN_INSTRUMENT
-        good = np.flatnonzero(reasons == 0)
-        repeated = np.zeros(len(records), dtype=np.bool_)
-        for index in np.unique(channel[good]).tolist():
-            rows = good if len(symbols) == 1 else good[channel[good] == index]
-            repeated[rows] = self._repeated(
-                (symbols[index], source), records if len(rows) == len(records) else records.take(rows)
+        lanes = self._lanes.get((symbols, source))
+        if lanes is None:
+            lanes = self._lanes[symbols, source] = [self._lane(symbol, source) for symbol in symbols]
+        if self._scales:
+            records = _converted(records, lanes)
+        latest = _EVER if now_ns is None else now_ns + self._future_ns
+        if len(records) <= FEW:
+            return self._check_few(records, lanes, source, latest)
+        return self._check_many(records, lanes, source, latest)
+
+    def channel(self, symbol: str, source: str) -> Channel:
+        """Give what is remembered of a channel, such as its last accepted price."""
+        return self._lane(symbol, source)[0]
+
+    def _lane(self, symbol: str, source: str) -> tuple[Channel, Tally]:
+        key = (symbol, source)
+        if key not in self._channels:
+            tally = self.tallies.setdefault(key, Tally())
+            channel = Channel(self._book.find(symbol))
+            self._scales = self._scales or channel.input_scale != 1.0
+            self._channels[key] = channel, tally
+        return self._channels[key]
+
+    # ------------------------------------------------------------ row by row
+
+    def _check_few(self, records: Records, lanes: list[tuple[Channel, Tally]], source: str, latest: int) -> Verdict:
+        known = len(lanes)
+        fates: list[int] = []
+        arrivals: list[list[int]] = []
+        arrival = _NOBODYS
+        troubled = False
+        for ts_event, bid, ask, index in self._rows(records):
+            if index >= known:
+                tally, fate = self._stranger(source), _UNKNOWN
+            else:
+                channel, tally = lanes[index]
+                if 0.0 < bid <= ask < math.inf and _EARLIEST_NS <= ts_event <= latest and channel.declared:
+                    fate = channel.judge(ts_event, bid, ask)
+                else:
+                    fate = _fault(ts_event, bid, ask, latest) if channel.declared else _UNKNOWN
+                if arrival[0] != index:
+                    for arrival in arrivals:  # a few at the most
+                        if arrival[0] == index:
+                            break
+                    else:
+                        arrival = [index, 0, 0, 0, 0]
+                        arrivals.append(arrival)
+                arrival[1] += 1
+                if fate == ACCEPTED:
+                    if not arrival[2]:
+                        arrival[3] = ts_event
+                    arrival[2] += 1
+                    arrival[4] = ts_event
+            tally.received += 1
+            fates.append(fate)
+            if fate == ACCEPTED:
+                tally.accepted += 1
+                continue
+            troubled = True
+            if fate == DUPLICATE:
+                tally.duplicates += 1
+            else:
+                tally.quarantined[Reason(fate)] += 1
+        found = [Arrival._make(arrival) for arrival in arrivals]
+        if not troubled:
+            return Verdict(records, records[:0], _NO_REASONS, 0, found)
+        return _split(records, np.array(fates, dtype=np.uint8), found)
+
+    def _rows(self, records: Records) -> Iterable[tuple[int, float, float, int]]:
+        """Give ts_event, bid, ask and instrument of each record."""
+        getter = self._getters.get(records.dtype)
+        if getter is None:
+            names = list(records.dtype.names or ())
+            getter = self._getters[records.dtype] = itemgetter(
+                *(names.index(name) for name in _COLUMNS if name in names)
             )
-        self._count(channel, symbols, source, reasons, repeated)
-        duplicates = int(np.count_nonzero(repeated))
-        if duplicates == 0 and len(good) == len(records):
-            return Verdict(records, records[:0], reasons[:0], 0)
-        # `take` moves whole records; indexing would copy field by field, ten times as slow.
-        bad = np.flatnonzero(reasons)
-        return Verdict(records.take(good[~repeated[good]]), records.take(bad), reasons[bad], duplicates)
+        if len(records) == 1:
+            row = getter(records.item())
+            return (row if len(row) == len(_COLUMNS) else (*row, 0),)
+        # Column by column, as whole rows of Python objects cost several times as much.
+        columns = [records[name].tolist() for name in _COLUMNS[:3]]
+        has_index = "instrument" in (records.dtype.names or ())
+        return zip(*columns, records["instrument"].tolist() if has_index else [0] * len(records), strict=True)
 
-    def _reasons(self, records: Records, now_ns: int | None) -> npt.NDArray[np.uint8]:
-        bid, ask, ts_event = records["bid"], records["ask"], records["ts_event"]
-        reasons = np.zeros(len(records), dtype=np.uint8)
-        # From the weakest to the strongest: the last one written is the lowest number.
-        if now_ns is not None:
-            reasons[ts_event > now_ns + self._future_ns] = Reason.FUTURE
-        reasons[ts_event < _EARLIEST_NS] = Reason.ANCIENT
-        reasons[ask < bid] = Reason.CROSSED
-        reasons[(bid <= 0) | (ask <= 0)] = Reason.NON_POSITIVE
-        reasons[~(np.isfinite(bid) & np.isfinite(ask))] = Reason.NON_FINITE
-        return reasons
+    def _stranger(self, source: str) -> Tally:
+        return self.tallies.setdefault(("", source), Tally())
 
-    def _repeated(self, channel: tuple[str, str], rows: Records) -> npt.NDArray[np.bool_]:
-        """Mark the rows that equal one of the channel's 1,024 ticks before them in event time and prices."""
-        earlier = self._recent.get(channel)
-        old = 0 if earlier is None else len(earlier)
-        keys = np.empty(old + len(rows), dtype=_KEY)
-        if earlier is not None:
-            keys[:old] = earlier
-        for name in _KEY.names or ():
-            keys[name][old:] = rows[name]
-        self._recent[channel] = keys[-DUPLICATE_WINDOW:].copy()
-        marks = np.zeros(len(keys), dtype=np.bool_)
-        step = np.diff(keys["ts_event"])
-        if bool((step >= 0).all()):  # in order: only neighbours of equal time can repeat each other
-            tie = step == 0
-            rows_tied = np.zeros(len(keys), dtype=np.bool_)
-            rows_tied[1:] |= tie
-            rows_tied[:-1] |= tie
-            suspects = np.flatnonzero(rows_tied)
-        else:
-            suspects = np.arange(len(keys))
-        if len(suspects):
-            these = keys[suspects]
-            order = np.lexsort(
-                (these["ask"], these["bid"], these["ts_event"])
-            )  # stable: equal keys in order of arrival
-            ranked, arrival = these[order], suspects[order]
-            same = np.flatnonzero((ranked[1:] == ranked[:-1]) & (np.diff(arrival) <= DUPLICATE_WINDOW)) + 1
-            marks[arrival[same]] = True
-        return marks[old:]
+    # ------------------------------------------------------------ by columns
 
-    def _count(
-        self,
-        channel: npt.NDArray[Any],
-        symbols: tuple[str, ...],
-        source: str,
-        reasons: npt.NDArray[np.uint8],
-        repeated: npt.NDArray[np.bool_],
-    ) -> None:
-        fate = reasons.astype(np.int64)
-        fate[repeated] = 255
-        indices = np.minimum(channel, len(symbols)).astype(np.int64)
-        table = np.bincount(indices * 256 + fate, minlength=(len(symbols) + 1) * 256).reshape(-1, 256)
-        for index in np.flatnonzero(table.any(axis=1)).tolist():
-            tally = self.tallies.setdefault((symbols[index] if index < len(symbols) else "", source), Tally())
-            row = table[index]
-            tally.received += int(row.sum())
-            tally.accepted += int(row[0])
-            tally.duplicates += int(row[255])
-            for reason in Reason:
-                if count := int(row[reason]):
-                    tally.quarantined[reason] += count
+    def _check_many(self, records: Records, lanes: list[tuple[Channel, Tally]], source: str, latest: int) -> Verdict:
+        # Columns of their own: every pass over a field of the records would walk the whole of them.
+        ts_event = np.ascontiguousarray(records["ts_event"])
+        bid, ask = np.ascontiguousarray(records["bid"]), np.ascontiguousarray(records["ask"])
+        sound = (ts_event >= _EARLIEST_NS) & (ts_event <= latest) & (bid > 0) & (bid <= ask) & (ask < math.inf)
+        fates: npt.NDArray[np.uint8] | None = None
+        if not sound.all():
+            fates = np.zeros(len(records), dtype=np.uint8)
+            for row in np.flatnonzero(~sound).tolist():
+                fates[row] = _fault(int(ts_event[row]), float(bid[row]), float(ask[row]), latest)
+        arrivals: list[Arrival] = []
+        for index, rows in _rows_by_index(records, len(lanes)):
+            count = len(records) if rows is None else len(rows)
+            if index >= len(lanes) or not lanes[index][0].declared:
+                fates = np.zeros(len(records), dtype=np.uint8) if fates is None else fates
+                fates[slice(None) if rows is None else rows] = _UNKNOWN
+                tally = lanes[index][1] if index < len(lanes) else self._stranger(source)
+                tally.received += count
+                tally.quarantined[Reason.UNKNOWN_INSTRUMENT] += count
+                if index < len(lanes):
+                    arrivals.append(Arrival(index, count, 0, 0, 0))
+                continue
+            channel, tally = lanes[index]
+            good = rows
+            if fates is not None and not (sound.all() if rows is None else sound[rows].all()):
+                good = np.flatnonzero(sound) if rows is None else rows[sound[rows]]
+            judged = None
+            if good is None:
+                judged = channel.judge_many(ts_event, bid, ask)
+            elif len(good):
+                judged = channel.judge_many(ts_event[good], bid[good], ask[good])
+            if judged is not None:
+                fates = np.zeros(len(records), dtype=np.uint8) if fates is None else fates
+                fates[slice(None) if good is None else good] = judged
+            arrivals.append(_arrival(index, rows, fates, ts_event, tally))
+        if fates is None:
+            return Verdict(records, records[:0], _NO_REASONS, 0, arrivals)
+        return _split(records, fates, arrivals)
+
+
+_NO_REASONS = np.zeros(0, dtype=np.uint8)
+_NO_REASONS.setflags(write=False)
+
+
+def _fault(ts_event: int, bid: float, ask: float, latest: int) -> int:
+    """Name what is wrong with a quote in itself, the lowest number first; 0 when nothing is."""
+    if not (math.isfinite(bid) and math.isfinite(ask)):
+        return Reason.NON_FINITE
+    if bid <= 0 or ask <= 0:
+        return Reason.NON_POSITIVE
+    if ask < bid:
+        return Reason.CROSSED
+    if ts_event < _EARLIEST_NS:
+        return Reason.ANCIENT
+    return Reason.FUTURE if ts_event > latest else ACCEPTED
+
+
+def _rows_by_index(records: Records, known: int) -> list[tuple[int, npt.NDArray[Any] | None]]:
+    """Group the rows by symbol; None stands for all of them. Whatever no symbol is given for comes as index `known`."""
+    if "instrument" not in (records.dtype.names or ()):
+        return [(0, None)]
+    index = np.minimum(records["instrument"], known)
+    present = np.flatnonzero(np.bincount(index)).tolist()
+    if len(present) == 1:
+        return [(present[0], None)]
+    return [(one, np.flatnonzero(index == one)) for one in present]
+
+
+def _arrival(
+    index: int,
+    rows: npt.NDArray[Any] | None,
+    fates: npt.NDArray[np.uint8] | None,
+    ts_event: npt.NDArray[np.int64],
+    tally: Tally,
+) -> Arrival:
+    """Count the fates of one channel."""
+    count = len(ts_event) if rows is None else len(rows)
+    tally.received += count
+    mine = None if fates is None else fates if rows is None else fates[rows]
+    if mine is None or not mine.any():
+        tally.accepted += count
+        first, last = (0, -1) if rows is None else (int(rows[0]), int(rows[-1]))
+        return Arrival(index, count, count, int(ts_event[first]), int(ts_event[last]))
+    numbers = np.bincount(mine, minlength=256)
+    tally.accepted += int(numbers[ACCEPTED])
+    tally.duplicates += int(numbers[DUPLICATE])
+    for reason in Reason:
+        if numbers[reason]:
+            tally.quarantined[reason] += int(numbers[reason])
+    accepted = np.flatnonzero(mine == ACCEPTED)
+    if not len(accepted):
+        return Arrival(index, count, 0, 0, 0)
+    first, last = (int(one) if rows is None else int(rows[one]) for one in (accepted[0], accepted[-1]))
+    return Arrival(index, count, len(accepted), int(ts_event[first]), int(ts_event[last]))
+
+
+def _split(records: Records, fates: npt.NDArray[np.uint8], arrivals: list[Arrival]) -> Verdict:
+    # `take` moves whole records; indexing would copy field by field, ten times as slow.
+    bad = np.flatnonzero((fates != ACCEPTED) & (fates != DUPLICATE))
+    duplicates = int(np.count_nonzero(fates == DUPLICATE))
+    return Verdict(records.take(np.flatnonzero(fates == ACCEPTED)), records.take(bad), fates[bad], duplicates, arrivals)
+
+
+def _converted(records: Records, lanes: list[tuple[Channel, Tally]]) -> Records:
+    """Turn prices into market units where the configuration says how."""
+    factors = np.array([channel.input_scale for channel, _ in lanes] + [1.0])
+    index = np.minimum(records["instrument"], len(lanes)) if "instrument" in (records.dtype.names or ()) else 0
+    if not (factors != 1.0).any():
+        return records
+    out = records.copy()
+    for name in ("bid", "ask"):
+        out[name] *= factors[index]
+    return out

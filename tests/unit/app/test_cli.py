@@ -19,7 +19,7 @@ from tapehub.model.policies import ClockMode
 ROOT = Path(__file__).resolve().parents[3]
 SECOND = 1_000_000_000
 NOON = int(datetime(2026, 6, 2, 12, tzinfo=UTC).timestamp()) * SECOND
-COMMANDS = ("serve", "replay", "watch", "status", "doctor", "verify", "clock", "bench")
+COMMANDS = ("serve", "replay", "watch", "status", "doctor", "verify", "clock", "bench", "backfill")
 
 
 @pytest.fixture

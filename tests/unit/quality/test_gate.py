@@ -21,11 +21,12 @@ def quotes(*rows: tuple[float, float, float, int]) -> Records:
     return records
 
 
-GOOD = (0.0, 1.1, 1.2, 0)
+GOOD = (0.0, 1.1, 1.1001, 0)
+JPY = 150.0
 
 
 def test_a_good_batch_is_returned_itself() -> None:
-    records = quotes(GOOD, (1, 1.1, 1.1, 1))
+    records = quotes(GOOD, (1, JPY, JPY, 1))
     verdict = Gate().check(records, SYMBOLS, "x", NOW)
     assert verdict.accepted is records
     assert len(verdict.quarantined) == verdict.duplicates == 0
@@ -34,53 +35,54 @@ def test_a_good_batch_is_returned_itself() -> None:
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        ((0, 1.2, 1.1, 0), Reason.CROSSED),
+        ((0, 1.1002, 1.1001, 0), Reason.CROSSED),
         ((0, 0.0, 1.1, 0), Reason.NON_POSITIVE),
         ((0, -1.0, 1.1, 0), Reason.NON_POSITIVE),
         ((0, 1.1, np.nan, 0), Reason.NON_FINITE),
         ((0, np.inf, 1.1, 0), Reason.NON_FINITE),
-        ((6, 1.1, 1.2, 0), Reason.FUTURE),
-        ((-NOW / SECOND, 1.1, 1.2, 0), Reason.ANCIENT),
-        ((0, 1.1, 1.2, 2), Reason.UNKNOWN_INSTRUMENT),
+        ((6, 1.1, 1.1001, 0), Reason.FUTURE),
+        ((-NOW / SECOND, 1.1, 1.1001, 0), Reason.ANCIENT),
+        ((0, 1.1, 1.1001, 2), Reason.UNKNOWN_INSTRUMENT),
         ((6, -1.1, -1.2, 0), Reason.NON_POSITIVE),
     ],
 )
 def test_a_bad_quote_is_quarantined_with_its_reason(row: tuple[float, float, float, int], reason: Reason) -> None:
-    records = quotes(GOOD, row, (1, 1.3, 1.4, 0))
+    records = quotes(GOOD, row, (1, 1.101, 1.1011, 0))
     verdict = Gate().check(records, SYMBOLS, "x", NOW)
-    assert verdict.accepted["bid"].tolist() == [1.1, 1.3]
+    assert verdict.accepted["bid"].tolist() == [1.1, 1.101]
     assert verdict.quarantined.tobytes() == records[1:2].tobytes()
     assert verdict.reasons.tolist() == [reason]
 
 
 def test_without_a_clock_nothing_is_ahead_of_it() -> None:
-    assert len(Gate().check(quotes((9e5, 1.1, 1.2, 0)), SYMBOLS, "x").accepted) == 1
+    assert len(Gate().check(quotes((9e5, 1.1, 1.1001, 0)), SYMBOLS, "x").accepted) == 1
 
 
 def test_a_quote_sent_again_is_a_duplicate_across_batches_too() -> None:
     gate = Gate()
-    first = gate.check(quotes(GOOD, (1, 1.1, 1.2, 0), GOOD), SYMBOLS, "x")
-    second = gate.check(quotes(GOOD, (2, 1.1, 1.2, 0)), SYMBOLS, "x")
+    first = gate.check(quotes(GOOD, (1, 1.1, 1.1001, 0), GOOD), SYMBOLS, "x")
+    second = gate.check(quotes(GOOD, (2, 1.1, 1.1001, 0)), SYMBOLS, "x")
     assert (len(first.accepted), first.duplicates) == (2, 1)
     assert (len(second.accepted), second.duplicates) == (1, 1)
 
 
 def test_equal_prices_at_other_times_are_real() -> None:
-    assert Gate().check(quotes(*((i, 1.1, 1.2, 0) for i in range(50))), SYMBOLS, "x").duplicates == 0
+    assert Gate().check(quotes(*((i, 1.1, 1.1001, 0) for i in range(50))), SYMBOLS, "x").duplicates == 0
 
 
 def test_other_instruments_sources_and_prices_are_no_duplicates() -> None:
     gate = Gate()
-    assert gate.check(quotes(GOOD, (0, 1.1, 1.2, 1), (0, 1.1, 1.3, 0), (0, 1.0, 1.2, 0)), SYMBOLS, "x").duplicates == 0
+    first = quotes(GOOD, (0, JPY, JPY, 1), (0, 1.1, 1.1002, 0), (0, 1.0999, 1.1001, 0))
+    assert gate.check(first, SYMBOLS, "x").duplicates == 0
     assert gate.check(quotes(GOOD), SYMBOLS, "y").duplicates == 0
-    assert gate.check(quotes((0, 1.1, 1.2, 1)), ("USD_JPY", "EUR_USD"), "x").duplicates == 1
+    assert gate.check(quotes((0, 1.1, 1.1001, 1)), ("USD_JPY", "EUR_USD"), "x").duplicates == 1
 
 
 @pytest.mark.parametrize(("between", "duplicates"), [(1023, 1), (1024, 0)])
 @pytest.mark.parametrize("together", [True, False])
 def test_the_window_is_1024_ticks_of_the_instrument(between: int, duplicates: int, together: bool) -> None:
-    others = [(1 + i, 1.5, 1.6, 0) for i in range(between)]
-    noise = [(1 + i, 1.5, 1.6, 1) for i in range(500)]
+    others = [(1 + i, 1.101, 1.1011, 0) for i in range(between)]
+    noise = [(1 + i, JPY, JPY, 1) for i in range(500)]
     parts = [quotes(GOOD), quotes(*others, *noise), quotes(GOOD)]
     gate = Gate()
     verdicts = [gate.check(part, SYMBOLS, "x") for part in ([np.concatenate(parts)] if together else parts)]
@@ -92,9 +94,9 @@ def test_the_window_is_1024_ticks_of_the_instrument(between: int, duplicates: in
         st.lists(
             st.tuples(
                 st.integers(-2, 9),
-                st.sampled_from([1.1, 1.2, -1.0, np.nan]),
-                st.sampled_from([1.1, 1.3]),
-                st.integers(0, 2),
+                st.sampled_from([1.1, 1.1002, -1.0, np.nan]),
+                st.sampled_from([1.1, 1.1003]),
+                st.sampled_from([0, 0, 2]),
             ),
             max_size=30,
         ),
@@ -127,7 +129,7 @@ def test_every_quote_is_counted_once_and_duplicates_equal_the_slow_way(
 
 
 def test_a_plain_array_of_one_instrument_is_enough() -> None:
-    plain = np.array([(NOW, 1.1, 1.2)], dtype=[("ts_event", "i8"), ("bid", "f8"), ("ask", "f8")])
+    plain = np.array([(NOW, 1.1, 1.1001)], dtype=[("ts_event", "i8"), ("bid", "f8"), ("ask", "f8")])
     assert Gate().check(plain, ("EUR_USD",), "x").accepted is plain
 
 

@@ -1,0 +1,208 @@
+"""Run a feed: its events and a timer drive the core, the core's requests go back to the feed.
+
+Each event is worked off whole before the next is awaited, so that a cancellation finds nothing half done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections import Counter
+from collections.abc import Callable
+from contextlib import aclosing, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tapehub.collector.core import Core
+from tapehub.collector.repair import Request
+from tapehub.errors import FeedError, HubError, MissingExtra
+from tapehub.feeds.feed import Event, Feed, LiveFeed, Status, StatusKind
+from tapehub.model.policies import ClockMode
+from tapehub.quality import Rhythm
+
+if TYPE_CHECKING:
+    from tapehub.hub import DataHub
+
+__all__ = ["Collector", "load_rhythm", "save_rhythm"]
+
+TIMER_S = 0.25
+"""Of real time; what the timer looks at is measured in hub time."""
+RESTART_AFTER_S = (1.0, 60.0)  # the first wait before a feed that failed is started again, and the longest
+RHYTHM_SAVED_EVERY_S = 600.0
+
+
+class Collector:
+    """Collect one feed into a hub. One task runs it.
+
+    Args:
+        random: jitter of repairs and restarts.
+        sleep: waits so many seconds of real time; a test passes its own.
+        log: a structlog logger, or anything with its methods.
+
+    Raises:
+        MissingExtra: no `log` is given and structlog is not installed.
+    """
+
+    def __init__(
+        self,
+        hub: DataHub,
+        feed: Feed,
+        *,
+        random: random.Random,
+        sleep: Callable[[float], Any] = asyncio.sleep,
+        log: Any = None,
+        **options: Any,
+    ) -> None:
+        self._hub = hub
+        self._feed = feed
+        self._random = random
+        self._sleep = sleep
+        self._log = (log or _logger()).bind(feed=feed.name)
+        self.exceptions: Counter[str] = Counter()
+        """Errors of the feed, and of the work on its events, by type."""
+        self.restarts = 0
+        options.setdefault("follows_events", int(hub._hub_state()["clock_mode"]) == ClockMode.EVENT)
+        options.setdefault("rhythm", load_rhythm(hub, feed.name))
+        self.core = Core(
+            hub,
+            feed.name,
+            feed.symbols,
+            random=random,
+            now_ns=hub.now(),
+            heartbeat=feed.guarantees.heartbeat,
+            **options,
+        )
+
+    async def run(self) -> None:
+        """Collect until the feed ends by itself; cancel the task to stop earlier.
+
+        However it ends, the feed's iterator is closed and the hub says that nobody watches any more.
+
+        Raises:
+            HubError: the hub cannot take more: restart the collector when it can.
+        """
+        self._log.info("collecting", symbols=list(self._feed.symbols))
+        timer = asyncio.create_task(self._time(), name=f"timer of {self._feed.name}")
+        consumer = asyncio.create_task(self._consume(), name=f"events of {self._feed.name}")
+        cause = "collector stopped"
+        try:
+            done, _ = await asyncio.wait({timer, consumer}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+            cause = "the feed has ended"
+        except HubError as error:
+            cause = f"collector failed: {error}"
+            raise
+        finally:
+            for task in (consumer, timer):
+                task.cancel()
+            await asyncio.gather(consumer, timer, return_exceptions=True)
+            self._stop(cause)
+
+    async def _consume(self) -> None:
+        attempt = 0
+        while True:
+            try:
+                async with aclosing(self._feed.events()) as events:
+                    async for event in events:
+                        attempt = 0
+                        self._take(event)
+                return
+            except HubError:
+                raise
+            except Exception as error:  # a feed's fault must not end the collector of the trader's night
+                self._count(error, "feed failed")
+                self._take(Status(StatusKind.DISCONNECTED, detail=f"{type(error).__name__}: {error}"))
+                if not isinstance(self._feed, LiveFeed) and isinstance(error, FeedError):
+                    raise  # a recording that cannot be read will not be any better next time
+            first_s, most_s = RESTART_AFTER_S
+            wait_s = min(first_s * 2 ** min(attempt, 10), most_s) * (0.5 + self._random.random())
+            attempt += 1
+            self.restarts += 1
+            self._log.warning("starting the feed again", wait_s=round(wait_s, 1), attempt=attempt)
+            await self._sleep(wait_s)
+
+    async def _time(self) -> None:
+        saved_s = 0.0
+        while True:
+            await self._sleep(TIMER_S)
+            try:
+                self._ask(self.core.on_time(self._hub.now()))
+            except HubError:
+                raise
+            except Exception as error:
+                self._count(error, "timer failed")
+            saved_s += TIMER_S
+            if saved_s >= RHYTHM_SAVED_EVERY_S:
+                saved_s = 0.0
+                self._save_rhythm()
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, Status) and event.kind is not StatusKind.HEARTBEAT:
+            self._log.info("feed says", status=event.kind.value, symbols=list(event.symbols), detail=event.detail)
+        try:
+            self._ask(self.core.on_event(event, self._hub.now()))
+        except HubError:
+            raise
+        except Exception as error:
+            self._count(error, "event failed")
+
+    def _ask(self, requests: list[Request]) -> None:
+        for request in requests:
+            self._log.warning("repair", step=request.step.value, symbols=list(request.symbols), why=request.why)
+            if isinstance(self._feed, LiveFeed):
+                self._feed.repair(request.step, request.symbols)
+
+    def _count(self, error: Exception, what: str) -> None:
+        name = type(error).__name__
+        self.exceptions[name] += 1
+        # The first of a kind with its traceback; a feed that fails each second must not fill the disk.
+        times = self.exceptions[name]
+        if times <= 3 or times % 100 == 0:
+            self._log.error(what, error=str(error), times=times, exc_info=error if times == 1 else None)
+
+    def _stop(self, cause: str) -> None:
+        total = self.core.publisher.total
+        self._log.info(
+            "stopped", cause=cause, received=total.received, published=total.published, duplicates=total.duplicates,
+            quarantined=dict(total.quarantined), in_flight=total.balance,
+        )  # fmt: skip
+        with suppress(HubError):  # one that is gone or full: it was said already, by what brought us here
+            self.core.stop(self._hub.now(), cause)
+        self._save_rhythm()
+
+    def _save_rhythm(self) -> None:
+        try:
+            save_rhythm(self._hub, self._feed.name, self.core.rhythm)
+        except OSError as error:
+            self._count(error, "what was learnt of the rhythm could not be kept")
+
+
+def load_rhythm(hub: DataHub, feed: str) -> Rhythm:
+    """Read what earlier runs of a feed learnt; a file that cannot be read is as good as none."""
+    with suppress(OSError, ValueError, TypeError, AttributeError):
+        return Rhythm.from_json(json.loads(_rhythm_path(hub, feed).read_text()))
+    return Rhythm()
+
+
+def save_rhythm(hub: DataHub, feed: str, rhythm: Rhythm) -> None:
+    """Keep what was learnt in the hub's directory."""
+    path = _rhythm_path(hub, feed)
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(rhythm.to_json(), separators=(",", ":")))
+    temporary.chmod(0o600)
+    temporary.replace(path)
+
+
+def _rhythm_path(hub: DataHub, feed: str) -> Path:
+    return hub.path / "rhythm" / f"{feed}.json"
+
+
+def _logger() -> Any:
+    try:
+        import structlog
+    except ImportError:
+        raise MissingExtra("structlog", "cli", "the collector's log") from None
+    return structlog.get_logger("tapehub.collector")

@@ -1,0 +1,276 @@
+"""What is logged about the data besides the data: states, gaps, quarantine, comparisons, and what feeds report.
+
+A record's two numbers (`fixed`) and its payload mean, by kind:
+
+========== ==================================== ======================== =========================================
+kind       first number                         second number            payload
+========== ==================================== ======================== =========================================
+state      `State`; above its low byte: slot    event time since when    the cause, as text
+           and attachment of who says so        data are not good
+gap        start, event time                    end, or start while it   JSON: end, cause, status
+                                                lasts
+quarantine `Reason` number                      quotes of that kind not  length of a JSON text (u16), the text, then
+                                                stored since the last    a quote's numbers or the raw bytes
+comparison start of the candle                  timeframe index          JSON
+ledger     -                                    -                        JSON: what a feed received and did with it
+========== ==================================== ======================== =========================================
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from tapehub.hub import blobs, reading
+from tapehub.hub.naming import symbol_of
+from tapehub.model.records import NO_INSTRUMENT, GapFlag, Kind
+from tapehub.model.states import GapStatus, State
+
+if TYPE_CHECKING:
+    from tapehub.hub.datahub import DataHub
+
+__all__ = [
+    "comparison", "comparisons", "feed_report", "feed_reports", "gap", "gaps", "quarantine", "quarantined", "state",
+]  # fmt: skip
+
+RAW_FLAG: Final = 1
+"""Of a quarantine record: its payload ends in the bytes of a message, not in a quote."""
+
+_QUOTE = struct.Struct("<qqddff")  # ts_event, ts_recv, bid, ask, bid_size, ask_size
+_RAW_BYTES_MAX = 3_000
+_REPORT_SEGMENTS = 2  # reports come once a minute: older segments are not searched for one
+_NO_ROWS = np.empty(0, np.uint8)
+
+
+# ---------------------------------------------------------------- states
+
+
+def state(
+    hub: DataHub, symbol: str, source: str, found: State, cause: str, at_ns: int, since_ns: int | None = None
+) -> int:
+    """Log that the state of an instrument's feed has changed. Returns the sequence number.
+
+    The process that says so answers for it: when it is gone, its word is no longer believed (see `reading.state`).
+    """
+    instrument, number = _place(hub, symbol, source)
+    return hub._publish_record(
+        int(Kind.STATE),
+        at_ns,
+        fixed1=int(found) | reading.witness(hub),
+        fixed2=max(0, at_ns if since_ns is None else since_ns),
+        instrument=instrument,
+        source=number,
+        payload=cause.encode()[:1000],
+    )
+
+
+# ---------------------------------------------------------------- gaps
+
+
+def gap(
+    hub: DataHub,
+    symbol: str,
+    source: str,
+    start: int,
+    end: int | None,
+    cause: str,
+    status: GapStatus = GapStatus.OPEN,
+    *,
+    noted: bool = False,
+    at_ns: int | None = None,
+) -> int:
+    """Log a span without a live feed, or news of one. Returns the sequence number.
+
+    Args:
+        start: ns UTC; the same start is the same gap, of which the last record holds.
+        end: None while it lasts. The record that gives the end lowers the coverage of the candles in the span.
+        noted: the span is in the log already, only the status is new.
+        at_ns: when it became known; default is the end.
+    """
+    instrument, number = _place(hub, symbol, source)
+    body = json.dumps({"end": end, "cause": cause[:1000], "status": int(status)}).encode()
+    flags = GapFlag.NOTED if noted else GapFlag.LASTS if end is None else 0
+    return hub._publish_record(
+        int(Kind.GAP),
+        at_ns if at_ns is not None else start if end is None else end,
+        fixed1=start,
+        fixed2=start if end is None else end,
+        instrument=instrument,
+        source=number,
+        flags=int(flags),
+        payload=body,
+    )
+
+
+def gaps(hub: DataHub, symbol: str, source: str | None = None) -> list[dict[str, Any]]:
+    """Read the gaps of a symbol back from the log: one row each, as its last record tells it, oldest first."""
+    channel = reading.find_channel(hub, symbol, source)
+    if channel is None:
+        return []
+    mask = bytes(channel) + b"\x01"
+    rows: dict[int, dict[str, Any]] = {}
+    for seq, record in _records(hub, 1 << Kind.GAP, int(hub._hub_state()["oldest"]), hub.head, mask):
+        start, end = (int(value) - (1 << 64) * (int(value) >> 63) for value in record[5:7])
+        text = record[10].decode(errors="replace")
+        try:
+            told = json.loads(text)
+            end, cause, status = told["end"], told["cause"], GapStatus(told["status"])
+        except (ValueError, KeyError, TypeError):  # from before there was a status: the cause alone
+            cause, status = text, GapStatus.OPEN
+        first = rows.get(start, {}).get("seq", seq)
+        rows[start] = {"start": start, "end": end, "cause": cause, "status": status.label, "seq": first}
+    return [rows[start] for start in sorted(rows)]
+
+
+# ---------------------------------------------------------------- quarantine
+
+
+def quarantine(
+    hub: DataHub,
+    symbol: str,
+    source: str,
+    reason: int,
+    at_ns: int,
+    *,
+    quote: tuple[int, int, float, float, float, float] | None = None,
+    raw: bytes = b"",
+    detail: str = "",
+    not_stored: int = 0,
+) -> int:
+    """Log what was refused, and why. Returns the sequence number.
+
+    Args:
+        symbol: may be unknown: nothing is defined for it. Empty where the message tells none.
+        reason: number of a `quality.Reason`.
+        quote: ts_event, ts_recv, bid, ask, bid_size, ask_size as they came; or
+        raw: a message that could not be read, of which the first 3,000 bytes are kept.
+        not_stored: how many of the same instrument, source and reason were counted and not logged since the last.
+    """
+    found = hub._find(hub._names.canonical(symbol)) if symbol else None
+    instrument, number = NO_INSTRUMENT, hub._define_source(source[:31])
+    if found and (found[0], number) in hub._channels():
+        instrument = found[0]
+    told: dict[str, Any] = {"symbol": symbol, "source": source, "detail": detail[:500]}
+    if len(raw) > _RAW_BYTES_MAX:
+        told["bytes"] = len(raw)
+    text = json.dumps(told).encode()
+    body = raw[:_RAW_BYTES_MAX] if quote is None else _QUOTE.pack(*quote)
+    return hub._publish_record(
+        int(Kind.QUARANTINE),
+        at_ns,
+        fixed1=reason,
+        fixed2=not_stored,
+        instrument=instrument,
+        source=number,
+        flags=RAW_FLAG if quote is None else 0,
+        payload=struct.pack("<H", len(text)) + text + body,
+    )
+
+
+def quarantined(hub: DataHub, symbol: str | None, limit: int) -> list[dict[str, Any]]:
+    """Read back what was refused, newest ``limit``, oldest first."""
+    name = None if symbol is None else hub._names.canonical(symbol)
+    rows: list[dict[str, Any]] = []
+    for seq, record in _newest(hub, 1 << Kind.QUARANTINE):
+        if len(rows) >= limit:
+            break
+        payload = record[10]
+        (size,) = struct.unpack_from("<H", payload)
+        told = json.loads(payload[2 : 2 + size])
+        if name is not None and (not told["symbol"] or hub._names.canonical(told["symbol"]) != name):
+            continue
+        row: dict[str, Any] = {"seq": seq, "ts": record[2], "reason": int(record[5]), "not_stored": int(record[6])}
+        row.update(told)
+        body = payload[2 + size :]
+        if record[9] & RAW_FLAG:
+            row["raw"] = body
+        else:
+            row.update(
+                zip(("ts_event", "ts_recv", "bid", "ask", "bid_size", "ask_size"), _QUOTE.unpack(body), strict=True)
+            )
+        rows.append(row)
+    return rows[::-1]
+
+
+# ---------------------------------------------------------------- comparisons and reports
+
+
+def comparison(
+    hub: DataHub, symbol: str, source: str, start: int, timeframe: int, told: dict[str, Any], at_ns: int
+) -> int:
+    """Log how a candle differs from the venue's own. Returns the sequence number."""
+    instrument, number = _place(hub, symbol, source)
+    return hub._publish_record(
+        int(Kind.COMPARISON),
+        at_ns,
+        fixed1=start,
+        fixed2=timeframe,
+        instrument=instrument,
+        source=number,
+        payload=json.dumps(told).encode(),
+    )
+
+
+def comparisons(hub: DataHub, symbol: str | None, limit: int) -> list[dict[str, Any]]:
+    """Read back how candles differed, newest ``limit``, oldest first."""
+    name = None if symbol is None else hub._names.canonical(symbol)
+    rows: list[dict[str, Any]] = []
+    for seq, record in _newest(hub, 1 << Kind.COMPARISON):
+        of = symbol_of(hub, record[7])
+        if len(rows) >= limit:
+            break
+        if name is None or of == name:
+            told = json.loads(record[10])
+            rows.append({"seq": seq, "symbol": of, "source": hub.sources[record[8]], "start": int(record[5]), **told})
+    return rows[::-1]
+
+
+def feed_report(hub: DataHub, source: str, told: dict[str, Any], at_ns: int) -> int:
+    """Log what a feed received and what became of it, in total since its process began. Returns the sequence number."""
+    number = hub._define_source(source[:31])
+    flags, payload = blobs.keep(hub.path, json.dumps({"feed": source, **told}).encode())
+    return hub._publish_record(int(Kind.LEDGER), at_ns, source=number, flags=flags, payload=payload)
+
+
+def feed_reports(hub: DataHub) -> dict[str, dict[str, Any]]:
+    """Give the newest report of each feed."""
+    lines = int(hub._hub_state()["segment_lines"])
+    found: dict[str, dict[str, Any]] = {}
+    oldest = max(0, hub.head // lines - _REPORT_SEGMENTS + 1) * lines
+    for seq, record in _newest(hub, 1 << Kind.LEDGER, oldest):
+        told = json.loads(blobs.load(hub.path, record[9], record[10]))
+        found.setdefault(told.pop("feed"), {"seq": seq, "ts": record[2], **told})
+    return found
+
+
+# ---------------------------------------------------------------- reading
+
+
+def _place(hub: DataHub, symbol: str, source: str) -> tuple[int, int]:
+    """Give the ids of an instrument and a source, defining what is missing."""
+    channel = hub._names.channel(symbol, source)
+    return hub._channels()[channel]
+
+
+def _newest(hub: DataHub, kinds: int, oldest: int = 0) -> Iterator[tuple[int, Any]]:
+    """Go through the records of some kinds, newest first, a segment at a time."""
+    lines, last = int(hub._hub_state()["segment_lines"]), hub.head
+    oldest = max(oldest, int(hub._hub_state()["oldest"]))
+    for segment in range(last // lines, oldest // lines - 1, -1):
+        begin, stop = max(oldest, segment * lines), min(last, (segment + 1) * lines)
+        yield from reversed(list(_records(hub, kinds, begin, stop, b"")))
+
+
+def _records(hub: DataHub, kinds: int, position: int, stop: int, mask: bytes) -> Iterator[tuple[int, Any]]:
+    while position < stop:
+        after, _, _, found, _ = hub._scan(position, stop, mask, kinds, reading.NEVER, reading.EVER, _NO_ROWS)
+        record = hub._record(found) if found else None
+        if record is not None:  # else dropped with its segment since
+            yield found, record
+        if after <= position:
+            return
+        position = after

@@ -1,0 +1,279 @@
+"""Tell, in market time, whether each instrument's feed is live: events and clock readings in, changes of state out.
+
+Three layers speak, the strongest first:
+
+1. The market: what the venue said of it, else its calendar. The venue's word holds until the calendar next opens or
+   closes, so that Friday's "closed" does not hide a mute Sunday evening. Whatever is `CLOSED` raises no alarm.
+2. The transport: gone, or the subscription refused, is `DEAD`.
+3. The item: silent for longer than its rhythm allows is `STALE` when others flow or the heartbeat stopped; when nothing
+   flows and the heartbeat is fine, the market is slow: `QUIET`. Only a tick ends `STALE`.
+
+Two silences are `STALE` after four times the rhythm's threshold, whatever the heartbeat says: of everything, where the
+venue has no heartbeat; and of everything since the market opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from tapehub.model.calendars import Calendar
+from tapehub.model.states import State
+from tapehub.quality.rhythm import Rhythm
+
+__all__ = ["Change", "Key", "Liveness"]
+
+Key = tuple[str, str]
+"""Symbol and source."""
+
+_SECOND = 1_000_000_000
+_NEVER = -(1 << 63)
+_EVER = (1 << 63) - 1
+HEARTBEAT_LOST_NS = 15 * _SECOND
+"""Until the pace of a heartbeat is known; then three beats, at least this long."""
+PATIENCE = 4
+FLOWS_NS = 5 * _SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Say that a state changed.
+
+    Attributes:
+        before: None for the first state of a run.
+        since_ns: when data were last known to be good, which is earlier than `at_ns` when silence was waited out.
+    """
+
+    symbol: str
+    source: str
+    before: State | None
+    state: State
+    cause: str
+    at_ns: int
+    since_ns: int
+
+
+class _Item:
+    """What is known of one instrument from one source."""
+
+    __slots__ = (
+        "calendar_open", "calendar_turns_ns", "cause", "heard_ns", "key", "open", "opened_ns", "refused", "state",
+        "subscribed_ns", "threshold_ns", "ticked_ns", "ts_event", "word", "word_until_ns",
+    )  # fmt: skip
+
+    def __init__(self, key: Key) -> None:
+        self.key = key
+        self.state: State | None = None
+        self.cause = ""
+        self.ticked_ns = _NEVER  # when the last accepted tick came
+        self.heard_ns = _NEVER  # when anything of it came, accepted or not
+        self.ts_event = _NEVER  # of the last accepted tick
+        self.subscribed_ns = _NEVER
+        self.refused = ""
+        self.word: bool | None = None
+        self.word_until_ns = _NEVER
+        self.open: bool | None = None
+        self.opened_ns = _NEVER
+        self.calendar_open = True
+        self.calendar_turns_ns = _NEVER
+        self.threshold_ns = _EVER
+
+
+class Liveness:
+    """Hold the states of one feed's instruments. One thread.
+
+    Args:
+        calendar_of: the calendar of a symbol.
+        rhythm: how long each is used to be silent.
+        heartbeat: the venue promised one; without, the first that is seen counts as such a promise.
+    """
+
+    def __init__(self, calendar_of: Callable[[str], Calendar], rhythm: Rhythm, *, heartbeat: bool = False) -> None:
+        self._calendar_of = calendar_of
+        self._rhythm = rhythm
+        self._promised = heartbeat
+        self._items: dict[Key, _Item] = {}
+        self._connected = self._announced = False
+        self._disconnected = "not connected yet"
+        self._connected_ns = _NEVER
+        self._beat_ns = _NEVER
+        self._beat_every_ns = 0
+        self._signs_ns = _NEVER  # anything at all came through the transport
+
+    # ------------------------------------------------------------ events
+
+    def watch(self, key: Key) -> None:
+        """Take up an instrument; what is heard of one that is not watched is taken up by itself."""
+        self._items.setdefault(key, _Item(key))
+
+    def on_quotes(self, key: Key, accepted: int, ts_event: int, now_ns: int) -> Change | None:
+        """Take in that quotes of an instrument came, and how many of them the gate let through."""
+        item = self._items.get(key)
+        if item is None:
+            item = self._items[key] = _Item(key)
+        item.heard_ns = self._signs_ns = now_ns
+        if not self._announced and not self._connected:  # a feed that says nothing of its transport
+            self._connected, self._connected_ns = True, now_ns
+        if not accepted:
+            return None
+        item.ticked_ns = now_ns
+        if ts_event > item.ts_event:
+            item.ts_event = ts_event
+        if item.state is State.LIVE and now_ns < item.calendar_turns_ns and item.word is not False:
+            return None
+        item.refused = ""
+        return self._judge(item, now_ns)
+
+    def on_transport(self, connected: bool, now_ns: int, cause: str = "") -> list[Change]:
+        """Take in that the transport came up or went away."""
+        self._connected, self._announced = connected, True
+        if connected:
+            self._connected_ns = self._signs_ns = self._beat_ns = now_ns
+            for item in self._items.values():
+                item.refused = ""
+                item.subscribed_ns = _NEVER
+        else:
+            self._disconnected = cause or "disconnected"
+        return self.on_time(now_ns)
+
+    def on_subscribed(self, symbols: Iterable[str], now_ns: int) -> list[Change]:
+        """Take in that the venue confirmed: from now on silence means something. No symbols stand for all."""
+        self._signs_ns = now_ns
+        for item in self._of(symbols):
+            item.subscribed_ns, item.refused = now_ns, ""
+        return self.on_time(now_ns)
+
+    def on_refused(self, symbols: Iterable[str], now_ns: int, why: str) -> list[Change]:
+        """Take in that a subscription, or without symbols the login, was refused."""
+        for item in self._of(symbols):
+            item.refused = f"refused: {why}" if why else "refused"
+        return self.on_time(now_ns)
+
+    def on_heartbeat(self, now_ns: int) -> None:
+        """Take in that the transport is alive, and how often it says so."""
+        if self._promised and self._beat_ns != _NEVER:
+            every = now_ns - self._beat_ns
+            if 0 < every < 10 * 60 * _SECOND:
+                self._beat_every_ns = max(every, self._beat_every_ns)
+        self._promised = True
+        self._beat_ns = self._signs_ns = now_ns
+
+    def on_market(self, symbols: Iterable[str], is_open: bool | None, now_ns: int, word: str = "") -> list[Change]:
+        """Take in what the venue says of its markets."""
+        self._signs_ns = now_ns
+        for item in self._of(symbols):
+            self._turn_calendar(item, now_ns)
+            item.word, item.word_until_ns = is_open, item.calendar_turns_ns
+        return self.on_time(now_ns, word=word)
+
+    def on_time(self, now_ns: int, word: str = "") -> list[Change]:
+        """Look at every instrument: what silence has come to mean by now."""
+        for item in self._items.values():
+            item.threshold_ns = self._rhythm.threshold_ns(item.key[0], now_ns)
+        changes = (self._judge(item, now_ns, word) for item in self._items.values())
+        return [change for change in changes if change is not None]
+
+    def stop(self, now_ns: int, cause: str) -> list[Change]:
+        """Say that nobody watches from here on: all are `DEAD`, but for those whose market is closed."""
+        self._connected, self._announced, self._disconnected = False, True, cause
+        return self.on_time(now_ns)
+
+    # ------------------------------------------------------------ questions
+
+    def state(self, key: Key) -> State:
+        """Give the state of an instrument."""
+        item = self._items.get(key)
+        return State.UNVERIFIED if item is None or item.state is None else item.state
+
+    @property
+    def states(self) -> dict[Key, State]:
+        """Give all states; one that has none yet is left out."""
+        return {key: item.state for key, item in self._items.items() if item.state is not None}
+
+    @property
+    def mute(self) -> list[str]:
+        """Name the `STALE` instruments of which nothing at all comes, so that a repair may help.
+
+        Where quotes come and all of them are in quarantine, no new subscription would make them better.
+        """
+        return [
+            item.key[0]
+            for item in self._items.values()
+            if item.state is State.STALE and item.heard_ns <= item.ticked_ns and not item.refused
+        ]
+
+    @property
+    def transport_failed(self) -> bool:
+        """Tell whether all that should flow is out: no single instrument's fault."""
+        watched = [item for item in self._items.values() if item.state not in (None, State.CLOSED) and not item.refused]
+        return bool(watched) and all(item.state in (State.STALE, State.DEAD) for item in watched)
+
+    # ------------------------------------------------------------ rules
+
+    def _of(self, symbols: Iterable[str]) -> list[_Item]:
+        wanted = set(symbols)
+        return [item for item in self._items.values() if not wanted or item.key[0] in wanted]
+
+    def _turn_calendar(self, item: _Item, now_ns: int) -> None:
+        if now_ns < item.calendar_turns_ns:
+            return
+        calendar = self._calendar_of(item.key[0])
+        item.calendar_open = bool(calendar.is_open(now_ns))
+        turn = calendar.next_close(now_ns) if item.calendar_open else calendar.next_open(now_ns)
+        item.calendar_turns_ns = _EVER if turn is None else turn
+
+    def _judge(self, item: _Item, now_ns: int, word: str = "") -> Change | None:
+        turned_ns = item.calendar_turns_ns
+        self._turn_calendar(item, now_ns)
+        if now_ns >= item.word_until_ns:
+            item.word = None
+        is_open = item.calendar_open if item.word is None else item.word
+        if is_open and item.open is False:  # silence counts from here
+            item.opened_ns = turned_ns if item.word is None and turned_ns <= now_ns else now_ns
+        item.open = is_open
+        state, cause = self._state(item, now_ns, is_open, word)
+        if state is None or state is item.state:
+            return None
+        before, item.state, item.cause = item.state, state, cause
+        good = item.ts_event if item.ts_event != _NEVER else now_ns
+        since = min(good, now_ns) if state.is_outage else now_ns
+        return Change(*item.key, before, state, cause, now_ns, since)
+
+    def _state(self, item: _Item, now_ns: int, is_open: bool, word: str) -> tuple[State | None, str]:
+        if not is_open:
+            return State.CLOSED, f"venue: {word or 'closed'}" if item.word is False else "calendar"
+        if not self._connected:
+            return State.DEAD, self._disconnected
+        if item.refused:
+            return State.DEAD, item.refused
+        # Silence begins with the last tick, or when one could have come at the earliest.
+        from_ns = max(item.ticked_ns, item.subscribed_ns, self._connected_ns, item.opened_ns)
+        silent_ns = now_ns - from_ns
+        if silent_ns <= item.threshold_ns:
+            if item.ticked_ns == from_ns:
+                return State.LIVE, "ticks"
+            # Nothing came since the market opened, or the connection: what was known still stands.
+            return (State.QUIET, "waiting for the first tick") if item.state is State.CLOSED else (item.state, "")
+        if item.state is State.STALE:
+            return State.STALE, item.cause
+        shown = f"silent for {silent_ns / 1e9:.0f} s"
+        if self._heartbeat_lost(now_ns):
+            return State.STALE, f"{shown}, heartbeat stopped"
+        if self._others_flow(item, now_ns):
+            if item.heard_ns > item.ticked_ns:
+                return State.STALE, f"{shown}, its quotes are in quarantine"
+            return State.STALE, f"{shown} while others flow"
+        if silent_ns > PATIENCE * item.threshold_ns and (not self._promised or item.ticked_ns < item.opened_ns):
+            return State.STALE, f"{shown}, as is all else"
+        return State.QUIET, shown
+
+    def _heartbeat_lost(self, now_ns: int) -> bool:
+        limit = max(HEARTBEAT_LOST_NS, 3 * self._beat_every_ns)
+        return self._promised and now_ns - max(self._beat_ns, self._signs_ns) > limit
+
+    def _others_flow(self, item: _Item, now_ns: int) -> bool:
+        """Tell whether another instrument ticked just now: when all fall silent, one is the first to be noticed."""
+        return any(
+            other is not item and other.state is not State.CLOSED and now_ns - other.ticked_ns <= FLOWS_NS
+            for other in self._items.values()
+        )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from tapehub.collector.core import Core
 from tapehub.collector.repair import Request
-from tapehub.errors import FeedError, HubError, MissingExtra
+from tapehub.errors import FeedError, HubError, MissingExtra, TapehubError
 from tapehub.feeds.feed import Event, Feed, LiveFeed, Status, StatusKind
 from tapehub.model.policies import ClockMode
 from tapehub.quality import Rhythm
@@ -91,7 +91,7 @@ class Collector:
             for task in done:
                 task.result()
             cause = "the feed has ended"
-        except HubError as error:
+        except TapehubError as error:
             cause = f"collector failed: {error}"
             raise
         finally:

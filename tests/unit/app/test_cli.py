@@ -121,7 +121,7 @@ def test_status_of_a_resting_hub_says_that_nobody_runs_it(run: CliRunner, filled
 
 
 def test_status_of_a_stale_instrument_is_a_failure(run: CliRunner, filled: DataHub) -> None:
-    filled.set_clock("wall")
+    filled.set_clock("virtual", anchor_ns=NOON + 3600 * SECOND, rate=1e-6)
     result = run.invoke(app, ["status", "--hub", str(filled.path)])
     assert result.exit_code == Exit.FAILED
     assert "EUR_USD stale" in result.stdout

@@ -8,7 +8,8 @@
     │   └── MissingExtra       an optional library is absent: install the extra it names (also an ImportError)
     ├── InvalidRecord          a record no hub may hold: fix the producer (also a ValueError)
     ├── FeedError              a venue or a recording: a live feed reconnects by itself
-    │   └── RecordingError     a file cannot be read: mend the file, or pass the option it names
+    │   ├── RecordingError     a file cannot be read: mend the file, or pass the option it names
+    │   └── VenueError         a venue refused a request: `code` is its own word for why
     ├── HubError               the hub itself: restart or rebuild it
     │   ├── HubClosed          this handle was closed
     │   ├── HubNotRunning      no hub, or no server, at that path
@@ -44,6 +45,7 @@ __all__ = [
     "StaleDataError",
     "TapehubError",
     "UnknownTimeframe",
+    "VenueError",
 ]
 
 
@@ -81,6 +83,20 @@ class FeedError(TapehubError):
 
 class RecordingError(FeedError):
     """Report a recording that cannot be read as it is."""
+
+
+class VenueError(FeedError):
+    """Report a request that a venue refused, or did not answer.
+
+    Attributes:
+        code: the venue's error code; empty when it gave none.
+        status: of HTTP; 0 when no answer came.
+    """
+
+    def __init__(self, message: str, *, code: str = "", status: int = 0) -> None:
+        super().__init__(message)
+        self.code = code
+        self.status = status
 
 
 class HubError(TapehubError):

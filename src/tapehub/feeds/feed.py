@@ -100,6 +100,8 @@ class VenueCandle:
         start: open time, ns UTC.
         bid, ask: open, high, low, close in market units.
         ticks: as the venue counts them, 0 where it does not say.
+        confirmed: False when the venue's mark of the last update was lost, and the next candle's beginning showed that
+            this one is over: an update of it may be missing.
     """
 
     symbol: str
@@ -110,6 +112,7 @@ class VenueCandle:
     ask: tuple[float, float, float, float]
     ticks: int = 0
     ts_recv: int = 0
+    confirmed: bool = True
 
 
 Event: TypeAlias = Quotes | Status | Malformed | MarketStatus | VenueCandle

@@ -1,0 +1,189 @@
+"""IG as a live feed: login, plan, stream, and the way back when one of them fails.
+
+A connection that is cut is first recovered by the client (the same session: nothing is lost, nothing merged anew). When
+that fails, the session is over: tokens that IG has just vouched for, a new stream, all merges cleared. One keeper task
+decides; what callbacks and callers want of it arrives as orders.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from tapehub.errors import ConfigError
+from tapehub.feeds.feed import Event, Guarantees, LiveFeed, Malformed, Repair
+from tapehub.feeds.ig.account import Account
+from tapehub.feeds.ig.credentials import Credentials, find_credentials
+from tapehub.feeds.ig.epics import FORMS, looks_like_epic, symbol_of
+from tapehub.feeds.ig.keeper import Keeper
+from tapehub.feeds.ig.protocol import Protocol
+from tapehub.feeds.ig.settings import Settings
+from tapehub.model.instruments import InstrumentBook
+
+if TYPE_CHECKING:
+    from tapehub.feeds.ig.stream import Entry
+
+__all__ = ["IgFeed"]
+
+_PENDING_MAX = 1_000_000
+
+
+class IgFeed(LiveFeed):
+    """Quotes of IG over the official streaming client. One consumer at a time, in one event loop.
+
+    Order: as IG sends within an instrument. Loss: none within a session, recovered ones included; between sessions
+    what IG quoted meanwhile is lost, and DISCONNECTED and CONNECTED say from when to when. Duplicates: the last tick
+    may come again after a new session (the gate drops it).
+
+    Args:
+        symbols: instruments in any spelling, or epics; those of `epics` when empty.
+        credentials: looked up where `find_credentials` looks when None.
+        now: the hub clock, ns UTC: `DataHub.now`.
+        rng: for jitter.
+        base_url: of another REST API than IG's, such as the simulator's.
+        epics: the configured epic of each symbol, before the built-in table.
+        book: the hub's instruments, for plausible prices; epics become aliases in it.
+        form: of the epics in the built-in table: CFD, MINI or TODAY.
+        settings: what else can be chosen, see `Settings`.
+    """
+
+    guarantees = Guarantees(heartbeat=True, receive_times=True)
+
+    def __init__(
+        self,
+        symbols: Iterable[str] = (),
+        *,
+        credentials: Credentials | None = None,
+        now: Callable[[], int],
+        rng: random.Random | None = None,
+        base_url: str | None = None,
+        epics: Mapping[str, str] | None = None,
+        book: InstrumentBook | None = None,
+        form: str = "CFD",
+        settings: Settings | None = None,
+        name: str = "ig",
+    ) -> None:
+        self.name = name
+        self.book = book or InstrumentBook()
+        self.epics = {self.book.name(symbol): epic for symbol, epic in (epics or {}).items()}
+        if form not in FORMS:
+            raise ConfigError(f"IG form is {form!r}, expected one of {', '.join(FORMS)}")
+        self.form = form
+        names = [self._symbol(word) for word in (symbols or self.epics)]
+        self.symbols = tuple(dict.fromkeys(names))
+        if not self.symbols:
+            raise ConfigError("the feed ig has no symbol: name some, or put epics into [ig.epics] of tapehub.toml")
+        self.settings = settings or Settings()
+        self.base_url = base_url
+        self.now = now
+        self.rng = rng or random.Random()
+        self._credentials = credentials or find_credentials()
+        self._keeper: Keeper | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.faults = 0
+        self.remarks: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"IgFeed({', '.join(self.symbols)})"
+
+    @property
+    def account(self) -> Account | None:
+        """Give the REST session while `events` runs."""
+        return self._keeper.account if self._keeper is not None else None
+
+    async def events(self) -> AsyncGenerator[Event, None]:
+        """Iterate over what IG says, reconnecting by itself, until the consumer leaves.
+
+        Raises:
+            VenueError: IG refuses the login for good (its code says why): a changed password, a locked account.
+            ConfigError: the account number is none of the login's.
+        """
+        from tapehub.feeds.ig.stream import Inbox
+
+        self._loop = asyncio.get_running_loop()
+        ready = asyncio.Event()
+        protocol = Protocol(self.symbols, self.name)
+        account = Account(
+            self._credentials,
+            now=self.now,
+            base_url=self.base_url,
+            version=self.settings.session_version,
+            reserved_share=self.settings.reserved_share,
+            assumed_life_s=self.settings.assumed_life_s,
+        )
+
+        def digest() -> None:
+            while len(inbox) and protocol.pending < _PENDING_MAX:
+                for entry in inbox.take(4096):
+                    self._handle(entry, keeper, protocol)
+            if inbox.overflowed:
+                lost, inbox.overflowed = inbox.overflowed, 0
+                self.faults += 1
+                protocol.say(Malformed(b"", f"{lost} entries of the stream lost: the consumer is too slow", self.now()))
+            ready.set()
+
+        inbox = Inbox(self._loop, digest)
+        keeper = self._keeper = Keeper(self, account, protocol, inbox, ready.set)
+        keeping = asyncio.create_task(keeper.run(), name="ig-keeper")
+        keeping.add_done_callback(lambda _: ready.set())
+        try:
+            while True:
+                await ready.wait()
+                ready.clear()
+                for event in protocol.take():
+                    yield event
+                if len(inbox):
+                    digest()
+                if keeping.done() and not protocol.pending:
+                    keeping.result()
+                    return
+        finally:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+            self._keeper = None
+            account.close()
+
+    def repair(self, step: Repair, symbols: tuple[str, ...] = ()) -> None:
+        """Ask for a repair, from any thread; nothing happens while `events` does not run."""
+        if self._loop is not None and self._keeper is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._keeper.order, step, symbols)
+
+    def _symbol(self, word: str) -> str:
+        if not looks_like_epic(word):
+            return self.book.name(word)
+        symbol = symbol_of(word, self.epics)
+        if symbol is None:
+            raise ConfigError(
+                f"epic {word} stands for no symbol known here: expected one of the built-in table, or a line in "
+                f'[ig.epics] of tapehub.toml such as MY_SYMBOL = "{word}"'
+            )
+        self.epics.setdefault(symbol, word)
+        return symbol
+
+    def _handle(self, entry: Entry, keeper: Keeper, protocol: Protocol) -> None:
+        from tapehub.feeds.ig import stream as said
+
+        match entry:
+            case said.Update():
+                if keeper.is_current(entry.name, entry.number):
+                    protocol.update(entry.name, entry.changes, entry.ts_recv)
+                else:
+                    raw = repr((entry.name, entry.changes)).encode()
+                    protocol.say(Malformed(raw, "an update of a session that is over", entry.ts_recv))
+            case said.Confirmed():
+                protocol.subscribed(entry.name)
+                keeper.confirmed(entry)
+            case said.Lost():
+                why = f"IG's server dropped {entry.updates} updates of {entry.name}"
+                protocol.say(Malformed(b"", why, entry.ts_recv))
+            case said.Fault():
+                self.faults += 1
+                protocol.say(Malformed(entry.name.encode(), f"our callback failed: {entry.why}", entry.ts_recv))
+            case said.ItemRefused():
+                keeper.item_refused(entry)
+            case said.State():
+                keeper.state_changed(entry)
+            case said.ServerError():
+                keeper.server_refused(entry)

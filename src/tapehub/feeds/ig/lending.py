@@ -1,0 +1,197 @@
+"""Lend the session of a running collector to order code of the same user, so that nobody logs in twice.
+
+A second login can end the first one's tokens, and logins are counted. The secrets go over a Unix socket that only the
+user can reach (directory 0700, socket 0600), to processes of the same user alone (the kernel says whose they are), and
+stand in no file and not in the hub.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import stat
+import struct
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tapehub.errors import ConfigError, FeedError
+
+if TYPE_CHECKING:
+    from tapehub.feeds.ig.account import Login
+    from tapehub.feeds.ig.credentials import Credentials
+
+__all__ = ["BorrowedSession", "Lender", "borrow", "socket_path"]
+
+_TIMEOUT_S = 5.0
+_REPLY_BYTES_MAX = 65_536
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class BorrowedSession:
+    """Hold a session that a collector logged in; printing it hides the tokens.
+
+    Borrow again after a 401: the collector may have renewed the tokens.
+
+    Attributes:
+        endpoint: of streaming.
+        base_url: of the REST API.
+    """
+
+    account: str
+    account_type: str
+    endpoint: str
+    base_url: str
+    api_key: str
+    cst: str
+    security_token: str
+
+    def __repr__(self) -> str:
+        return f"BorrowedSession({self.account}, {self.account_type}, {self.base_url}, tokens hidden)"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Give the headers that every request needs beside VERSION."""
+        return {
+            "X-IG-API-KEY": self.api_key,
+            "CST": self.cst,
+            "X-SECURITY-TOKEN": self.security_token,
+            "IG-ACCOUNT-ID": self.account,
+            "Content-Type": "application/json; charset=UTF-8",
+            "Accept": "application/json; charset=UTF-8",
+        }
+
+    def service(self, **options: Any) -> Any:
+        """Make a `trading_ig.IGService` that is logged in already.
+
+        Args:
+            options: of `IGService`, such as ``return_dataframe``.
+        """
+        from tapehub.feeds.ig.rest import service_class
+
+        # No user and no password: what is borrowed cannot log in, and so cannot end the collector's session.
+        service = service_class()("", "", self.api_key, acc_type=self.account_type, acc_number=self.account, **options)
+        service.BASE_URL = service.crud_session.BASE_URL = self.base_url
+        service.session.headers.update(self.headers)
+        return service
+
+
+def socket_path(account_type: str = "demo") -> Path:
+    """Name the socket: in the user's runtime directory, else in a private one below the temporary directory."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    folder = Path(runtime) / "tapehub" if runtime else Path(tempfile.gettempdir()) / f"tapehub-{os.getuid()}"
+    return folder / f"ig-{account_type.lower()}.sock"
+
+
+def borrow(path: Path) -> BorrowedSession:
+    """Ask the collector behind a socket for its session.
+
+    Raises:
+        FeedError: no collector lends there, or not to this user.
+    """
+    line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    with line:
+        line.settimeout(_TIMEOUT_S)
+        try:
+            line.connect(os.fspath(path))
+            if _owner_of(line) != os.getuid():
+                raise FeedError(f"{path} belongs to another user, expected one's own collector; nothing was asked")
+            reply = b""
+            while chunk := line.recv(_REPLY_BYTES_MAX):
+                reply += chunk
+                if len(reply) > _REPLY_BYTES_MAX:
+                    break
+        except OSError as error:
+            raise FeedError(
+                f"no IG session to borrow at {path} ({error.strerror or type(error).__name__}): expected a collector "
+                'that is logged in; start it with "tapehub collect ig"'
+            ) from None
+    try:
+        return BorrowedSession(**json.loads(reply))
+    except (ValueError, TypeError):
+        raise FeedError(f"{path}: the collector lends no session (it is of another user, or not logged in)") from None
+
+
+class Lender:
+    """Answer whoever asks with the latest session. In one event loop."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._chosen = path
+        self.path: Path | None = None
+        self._server: asyncio.AbstractServer | None = None
+        self._reply = b""
+
+    async def lend(self, login: Login, credentials: Credentials) -> None:
+        """Lend this session from now on; a place that cannot be had is no reason to have no data."""
+        session = {
+            "account": login.account, "account_type": credentials.account_type.name.lower(), "endpoint": login.endpoint,
+            "base_url": login.base_url, "api_key": credentials.api_key, "cst": login.cst,
+            "security_token": login.security_token,
+        }  # fmt: skip
+        self._reply = json.dumps(session).encode()
+        if self._server is not None:
+            return
+        path = self._chosen or socket_path(credentials.account_type.name)
+        if _make_private(path.parent) and not _answers(path):
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+                before = os.umask(0o177)
+                try:
+                    self._server = await asyncio.start_unix_server(self._serve, path)
+                finally:
+                    os.umask(before)
+                self.path = path
+
+    def close(self) -> None:
+        """Lend nothing any more."""
+        self._reply = b""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+            if self.path is not None:
+                self.path.unlink(missing_ok=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        line = writer.get_extra_info("socket")
+        try:
+            if _owner_of(line) == os.getuid():
+                writer.write(self._reply)
+                await writer.drain()
+        except OSError:
+            pass  # who asked is gone
+        finally:
+            writer.close()
+
+
+def _owner_of(line: Any) -> int:
+    """Ask the kernel whose process is at the other end."""
+    peer = getattr(socket, "SO_PEERCRED", None)
+    if peer is None:
+        raise ConfigError("this system does not say who is at the other end of a socket, expected SO_PEERCRED (Linux)")
+    _, user, _ = struct.unpack("3i", line.getsockopt(socket.SOL_SOCKET, peer, struct.calcsize("3i")))
+    return int(user)
+
+
+def _make_private(folder: Path) -> bool:
+    """Make a directory that is ours alone; False when it is somebody else's or open to others."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
+
+
+def _answers(path: Path) -> bool:
+    """Tell whether another collector lends here; what a dead one left behind does not answer."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
+        line.settimeout(1.0)
+        try:
+            line.connect(os.fspath(path))
+        except OSError:
+            return False
+        return True

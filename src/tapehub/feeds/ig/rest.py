@@ -1,0 +1,117 @@
+"""IG's REST API underneath trading-ig: time-outs, the rate limit, and refusals with their code.
+
+trading-ig raises one exception for all limits and drops the code that tells a minute's from a week's; it sets no
+time-out. It takes any `requests.Session`, so this one does what is missing, and trading-ig keeps the protocol.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from tapehub.errors import FeedError, MissingExtra, VenueError
+from tapehub.feeds.ig.allowance import Limiter
+from tapehub.feeds.ig.refusals import Remedy, remedy_of, wait_s
+
+try:
+    import requests
+except ImportError as error:
+    raise MissingExtra("requests", "ig", "IG's REST API") from error
+
+__all__ = ["RestSession", "service_class"]
+
+_TIMEOUT_S = (5.0, 20.0)  # to connect; between bytes of the answer
+_NEVER_HELD_UP = ("/session", "/session/encryptionKey", "/session/refresh-token", "/operations/application")
+
+
+def service_class() -> type[Any]:
+    """Import trading-ig's service.
+
+    Late, since trading-ig imports the streaming client along, which starts a thread; and without its remark that munch
+    and tenacity, which nobody here needs, are not installed.
+
+    Raises:
+        MissingExtra: trading-ig is not installed.
+    """
+    remarks = logging.getLogger("trading_ig.utils")
+    level = remarks.level
+    remarks.setLevel(logging.ERROR)
+    try:
+        from trading_ig.rest import IGService
+    except ImportError as error:
+        raise MissingExtra(error.name or "trading-ig", "ig", "IG's REST API") from error
+    finally:
+        remarks.setLevel(level)
+    found: type[Any] = IGService
+    return found
+
+
+class RestSession(requests.Session):
+    """Send requests no faster than allowed. One thread at a time; `stop` from any.
+
+    Args:
+        monotonic: seconds, for the limit alone.
+    """
+
+    def __init__(self, limiter: Limiter, monotonic: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self.trust_env = True  # proxies of the environment
+        self._limiter = limiter
+        self._monotonic = monotonic
+        self._stopped = threading.Event()
+        self.sent = 0
+
+    def stop(self) -> None:
+        """Send nothing any more, and end a wait."""
+        self._stopped.set()
+
+    def request(self, method: Any, url: Any, *args: Any, **kwargs: Any) -> requests.Response:
+        """Send a request as soon as the allowance permits.
+
+        Raises:
+            VenueError: IG refused it, or did not answer.
+            FeedError: stopped meanwhile.
+        """
+        path = urlsplit(str(url)).path
+        must = path.endswith(_NEVER_HELD_UP)
+        while True:
+            if self._stopped.is_set():
+                raise FeedError(f"{method} {path}: not sent, the feed was closed")
+            held_s = self._limiter.take(self._monotonic(), must=must)
+            if held_s <= 0:
+                break
+            self._stopped.wait(min(held_s, 60.0))
+        self.sent += 1
+        kwargs.setdefault("timeout", _TIMEOUT_S)
+        try:
+            response = super().request(method, url, *args, **kwargs)
+        except requests.RequestException as error:
+            # Its text is left out: it may quote the request.
+            raise VenueError(
+                f"{method} {path}: no answer from {urlsplit(str(url)).netloc} ({type(error).__name__}); expected IG's "
+                "REST API there; check the network"
+            ) from None
+        code = _error_code(response)
+        if code or response.status_code >= 400:
+            remedy = remedy_of(code, response.status_code)
+            if remedy is Remedy.WAIT_MINUTE:
+                self._limiter.block(self._monotonic() + wait_s(remedy))
+            raise VenueError(
+                f"IG refused {method} {path}: {response.status_code} {code or response.reason}; remedy: {remedy.value}",
+                code=code,
+                status=response.status_code,
+            )
+        return response
+
+
+def _error_code(response: requests.Response) -> str:
+    try:
+        body = response.json()
+    except ValueError:
+        return ""
+    code = body.get("errorCode") if isinstance(body, dict) else None
+    return code if isinstance(code, str) else ""

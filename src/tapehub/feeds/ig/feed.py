@@ -23,7 +23,7 @@ from tapehub.feeds.ig.settings import Settings
 from tapehub.model.instruments import InstrumentBook
 
 if TYPE_CHECKING:
-    from tapehub.feeds.ig.stream import Entry
+    from tapehub.feeds.ig.stream import Entry, Inbox
 
 __all__ = ["IgFeed"]
 
@@ -100,19 +100,11 @@ class IgFeed(LiveFeed):
             VenueError: IG refuses the login for good (its code says why): a changed password, a locked account.
             ConfigError: the account number is none of the login's.
         """
-        from tapehub.feeds.ig.stream import Inbox
-
         self._loop = asyncio.get_running_loop()
         ready = asyncio.Event()
         protocol = Protocol(self.symbols, self.name)
-        account = Account(
-            self._credentials,
-            now=self.now,
-            base_url=self.base_url,
-            version=self.settings.session_version,
-            reserved_share=self.settings.reserved_share,
-            assumed_life_s=self.settings.assumed_life_s,
-        )
+        # In a thread, since the libraries underneath take a second to import.
+        account, make_inbox = await asyncio.to_thread(self._prepare)
 
         def digest() -> None:
             while len(inbox) and protocol.pending < _PENDING_MAX:
@@ -124,7 +116,7 @@ class IgFeed(LiveFeed):
                 protocol.say(Malformed(b"", f"{lost} entries of the stream lost: the consumer is too slow", self.now()))
             ready.set()
 
-        inbox = Inbox(self._loop, digest)
+        inbox = make_inbox(self._loop, digest)
         keeper = self._keeper = Keeper(self, account, protocol, inbox, ready.set)
         keeping = asyncio.create_task(keeper.run(), name="ig-keeper")
         keeping.add_done_callback(lambda _: ready.set())
@@ -149,6 +141,19 @@ class IgFeed(LiveFeed):
         """Ask for a repair, from any thread; nothing happens while `events` does not run."""
         if self._loop is not None and self._keeper is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._keeper.order, step, symbols)
+
+    def _prepare(self) -> tuple[Account, type[Inbox]]:
+        from tapehub.feeds.ig.stream import Inbox
+
+        account = Account(
+            self._credentials,
+            now=self.now,
+            base_url=self.base_url,
+            version=self.settings.session_version,
+            reserved_share=self.settings.reserved_share,
+            assumed_life_s=self.settings.assumed_life_s,
+        )
+        return account, Inbox
 
     def _symbol(self, word: str) -> str:
         if not looks_like_epic(word):

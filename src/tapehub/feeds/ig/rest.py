@@ -38,14 +38,13 @@ def service_class() -> type[Any]:
         MissingExtra: trading-ig is not installed.
     """
     remarks = logging.getLogger("trading_ig.utils")
-    level = remarks.level
-    remarks.setLevel(logging.ERROR)
+    remarks.addFilter(_nothing)
     try:
         from trading_ig.rest import IGService
     except ImportError as error:
         raise MissingExtra(error.name or "trading-ig", "ig", "IG's REST API") from error
     finally:
-        remarks.setLevel(level)
+        remarks.removeFilter(_nothing)
     found: type[Any] = IGService
     return found
 
@@ -106,6 +105,10 @@ class RestSession(requests.Session):
                 status=response.status_code,
             )
         return response
+
+
+def _nothing(record: logging.LogRecord) -> bool:
+    return False
 
 
 def _error_code(response: requests.Response) -> str:

@@ -6,17 +6,34 @@ A new row in `feeds/table.py` needs a sample here: a finite, offline instance.
 import asyncio
 import lzma
 import struct
-from collections.abc import Callable
+import time
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tapehub.feeds import QUOTE, Event, Feed, Malformed, Quotes, RecordedFeed, Status, StatusKind
+from tapehub.feeds import (
+    QUOTE,
+    Event,
+    Feed,
+    Malformed,
+    MarketStatus,
+    Quotes,
+    RecordedFeed,
+    Status,
+    StatusKind,
+    VenueCandle,
+)
+from tapehub.feeds.ig import IgFeed, Settings
 from tapehub.feeds.replay import Replay, open_recording
+from tapehub.feeds.sim import Simulator
+from tapehub.feeds.sim.clock import VirtualClock
+from tapehub.feeds.sim.source import SyntheticSource
 from tapehub.feeds.synthetic import Synthetic
 from tapehub.feeds.table import ROWS, load
 from tapehub.model.instruments import normalise
+from tests.servers.ig import CREDENTIALS, TUESDAY
 
 
 def replay(folder: Path) -> Feed:
@@ -34,7 +51,32 @@ def synthetic(folder: Path) -> Feed:
     return Synthetic(["EURUSD", "USD/JPY", "BTC_USD"], "2024-03-08T21:00", "2024-03-08T23:00", ticks_per_s=2.0)
 
 
-SAMPLES: dict[str, Callable[[Path], Feed]] = {"replay": replay, "synthetic": synthetic}
+class IgForAWhile(IgFeed):
+    """The IG feed at the simulated venue, until it has given some quotes."""
+
+    async def events(self) -> AsyncGenerator[Event, None]:
+        self.now = clock = VirtualClock(TUESDAY)
+        async with Simulator(clock=clock, source=SyntheticSource(self.symbols, 1, 200.0)) as sim:
+            self.base_url = sim.rest_url
+            stream = super().events()
+            count = 0
+            try:
+                async for event in stream:
+                    yield event
+                    count += len(event.records) if isinstance(event, Quotes) else 0
+                    if count >= 60:
+                        break
+            finally:
+                await stream.aclose()
+        yield Status(StatusKind.ENDED, self.symbols)
+
+
+def ig(folder: Path) -> Feed:
+    settings = Settings(lend_at=folder / "ig.sock")
+    return IgForAWhile(("EURUSD", "USD/JPY"), credentials=CREDENTIALS, now=time.time_ns, settings=settings)
+
+
+SAMPLES: dict[str, Callable[[Path], Feed]] = {"ig": ig, "replay": replay, "synthetic": synthetic}
 NAMES = [row.name for row in ROWS]
 
 
@@ -69,7 +111,7 @@ def test_every_row_of_the_table_has_a_sample_of_its_class(name: str, tmp_path: P
 
 def test_events_are_of_the_known_kinds_and_the_end_is_announced(feed: Feed) -> None:
     seen = events(feed)
-    assert all(isinstance(event, Quotes | Status | Malformed) for event in seen)
+    assert all(isinstance(event, Quotes | Status | Malformed | MarketStatus | VenueCandle) for event in seen)
     last = seen[-1]
     assert isinstance(last, Status)
     assert last.kind is StatusKind.ENDED

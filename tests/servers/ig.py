@@ -100,6 +100,24 @@ class Watched:
             for row in np.asarray(records)
         ]
 
+    def assert_as_quoted(self, symbol: str, decimals: int) -> None:
+        """Compare every quote with what the venue's source said at that time."""
+        quoted = set(self.oracle(symbol, decimals))
+        quotes = self.quotes(symbol)
+        assert quotes
+        assert not [row for row in quotes if row[1:] not in quoted]
+
+    def assert_complete(self, symbol: str, decimals: int) -> None:
+        """Compare the quotes with all that the venue's source said from the first to the last of them."""
+        quotes = [row[1:] for row in self.quotes(symbol)]
+        quoted = self.oracle(symbol, decimals)
+        begin = quoted.index(quotes[0])
+        assert quotes == quoted[begin : begin + len(quotes)]
+
+    def requests(self, what: str = "") -> list[str]:
+        """List the REST requests that came, such as ``GET /session 200``."""
+        return [one.detail for one in self.sim.log.entries if one.event == "request" and what in one.detail]
+
     def unread(self) -> list[Malformed]:
         return self.of(Malformed)
 
@@ -112,7 +130,7 @@ async def watching(
     settings: Mapping[str, Any] | None = None,
     before: Callable[[Simulator], None] | None = None,
     rate: float = 1.0,
-    ticks_per_s: float = 20.0,
+    ticks_per_s: float = 60.0,
     quoted: Iterable[str] = ("EUR_USD", "USD_JPY", "GBP_USD", "AUD_USD", "USD_CAD", "XAU_USD", "DE40"),
     now: Callable[[Callable[[], int]], Callable[[], int]] = lambda clock: clock,
     **options: Any,

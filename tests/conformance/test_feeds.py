@@ -30,11 +30,16 @@ from tapehub.feeds import (
     VenueCandle,
 )
 from tapehub.feeds.backoff import Backoff
+from tapehub.feeds.ig import IgFeed, Settings
 from tapehub.feeds.kraken import KrakenFeed
 from tapehub.feeds.replay import Replay, open_recording
+from tapehub.feeds.sim.clock import VirtualClock
+from tapehub.feeds.sim.simulator import SimulatorThread
+from tapehub.feeds.sim.source import SyntheticSource
 from tapehub.feeds.synthetic import Synthetic
 from tapehub.feeds.table import ROWS, load
 from tapehub.model.instruments import normalise
+from tests.servers.ig import CREDENTIALS, TUESDAY
 from tests.servers.kraken import KrakenVenue, made_up
 
 LIVE_QUOTES = 60
@@ -63,11 +68,27 @@ def kraken(folder: Path) -> Iterator[Feed]:
         yield KrakenFeed(["EURUSD", "XBT/USD", "GBP_USD"], url=venue.url, backoff=Backoff(Random(1), 0.01, 0.05))
 
 
+@contextmanager
+def ig(folder: Path) -> Iterator[Feed]:
+    """Start the simulated venue, with the official client between it and the feed."""
+    clock = VirtualClock(TUESDAY)
+    source = SyntheticSource(("EUR_USD", "USD_JPY"), 1, 200.0)
+    with SimulatorThread(clock=clock, source=source) as venue:
+        yield IgFeed(
+            ("EURUSD", "USD/JPY"),
+            credentials=CREDENTIALS,
+            now=clock,
+            base_url=venue.rest_url,
+            settings=Settings(lend_at=folder / "ig.sock"),
+        )
+
+
 # Each gives a context whose value is a feed; a live feed's venue lives as long as the context.
 SAMPLES: dict[str, Callable[[Path], AbstractContextManager[Feed]]] = {
     "replay": lambda folder: nullcontext(replay(folder)),
     "synthetic": lambda folder: nullcontext(synthetic(folder)),
     "kraken": kraken,
+    "ig": ig,
 }
 NAMES = [row.name for row in ROWS]
 LIVE = [row.name for row in ROWS if row.live]

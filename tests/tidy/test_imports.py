@@ -21,7 +21,7 @@ LAYERS = [
     {"feeds"},
     {"collector"},
     {"orderflow", "archive", "agents", "gateway", "bridge"},
-    {"app"},
+    {"app", "ig"},
 ]
 RANK = {folder: rank for rank, folders in enumerate(LAYERS) for folder in folders}
 

@@ -35,6 +35,7 @@ class FeedRow:
 
 
 ROWS: tuple[FeedRow, ...] = (
+    FeedRow("ig", "IG: forex, indices, commodities, by REST and Lightstreamer", "tapehub.feeds.ig:IgFeed", extra="ig"),
     FeedRow("replay", "recorded files of several venues, merged in time", "tapehub.feeds.replay:Replay", live=False),
     FeedRow(
         "synthetic", "seeded FX quotes without a file or a network", "tapehub.feeds.synthetic:Synthetic", live=False

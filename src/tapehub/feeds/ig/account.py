@@ -120,6 +120,10 @@ class Account:
         """Give the latest login; None before the first."""
         return self._login
 
+    def tell_waits(self, tell: Callable[[str], None]) -> None:
+        """Have it told, in any thread, when the allowance holds a request up."""
+        self._rest.on_wait = tell
+
     def close(self) -> None:
         """Send nothing any more. The session stays valid at IG: other code of the user may have borrowed it."""
         self._rest.stop()
@@ -263,7 +267,8 @@ class Account:
         account = str(reply.get("currentAccountId") or reply.get("accountId") or "")
         endpoint = str(reply.get("lightstreamerEndpoint") or "")
         if self._version == "3":
-            self._service.read_session(fetch_session_tokens="true")
+            # The header IG-ACCOUNT-ID has chosen the account already, and the reply says which.
+            account = str(self._service.read_session(fetch_session_tokens="true").get("accountId") or account)
         wanted = self._credentials.account
         if wanted and wanted != account:
             known = [str(row.get("accountId")) for row in reply.get("accounts") or ()]

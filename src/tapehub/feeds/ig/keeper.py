@@ -90,6 +90,12 @@ class Keeper:
             VenueError, ConfigError: a login is refused for a reason that waiting does not cure.
         """
         backoff = Backoff(self._feed.rng, self._settings.retry_first_s, self._settings.retry_ceiling_s)
+        loop = asyncio.get_running_loop()
+
+        def tell_wait(why: str) -> None:
+            loop.call_soon_threadsafe(self._say, StatusKind.REFUSED, why)
+
+        self.account.tell_waits(tell_wait)
         lender = Lender(self._settings.lend_at) if self._settings.lend else None
         login: Login | None = None
         broken = _Broken("")

@@ -25,7 +25,9 @@ Changes = Mapping[str, str | None]
 _MS = 1_000_000
 _UTM_MAX = (1 << 63) // _MS - 1
 _SCALE_TRIES = 3
-"""One odd first price is that price's fault; as many in a row are the scale's."""
+"""One odd price is that price's fault; as many in a row are the scale's."""
+_GATE_SEES = 20.0
+"""The quality gate quarantines a price so many times off, with a better reason than any here."""
 _BID = ("BID_OPEN", "BID_HIGH", "BID_LOW", "BID_CLOSE")
 _ASK = ("OFR_OPEN", "OFR_HIGH", "OFR_LOW", "OFR_CLOSE")
 
@@ -148,9 +150,7 @@ class Protocol:
             scaler.settle((float(bid_text) + float(ask_text)) / 2)
         except WrongScale as error:
             self._malformed(merged.item.name, changes, str(error), ts_recv, merged.item.symbol)
-            merged.misfits += 1
-            if merged.misfits == _SCALE_TRIES:
-                self.say(Status(StatusKind.REFUSED, (merged.item.symbol,), ts_recv, str(error)))
+            self._count_misfit(merged, str(error), ts_recv)
             return
         self._quote(merged, changes, scaler.price(bid_text), scaler.price(ask_text), utm, ts_recv)
 
@@ -158,12 +158,42 @@ class Protocol:
         if not 0 <= utm <= _UTM_MAX:
             self._malformed(merged.item.name, changes, f"UTM {utm} is no time in ms", ts_recv, merged.item.symbol)
             return
+        if not merged.scaler.low < bid < merged.scaler.high:  # type: ignore[union-attr]
+            if self._misfit(merged, changes, bid, ts_recv):
+                return
+        elif merged.misfits:
+            self._fits_again(merged, ts_recv)
         self.received[merged.item.symbol] += 1
         self._bid.append(bid)
         self._ask.append(ask)
         self._ts_event.append(utm)
         self._ts_recv.append(ts_recv)
         self._index.append(merged.index)
+
+    def _misfit(self, merged: _Merged, changes: Changes, bid: float, ts_recv: int) -> bool:
+        """Keep a price back whose magnitude changed in mid-stream; True when it is kept back.
+
+        Zeros and prices 20 times off go on: the quality gate has reasons of their own for them.
+        """
+        assert merged.scaler is not None
+        if not bid > 0:
+            return False
+        why = f"{merged.item.name}: {bid:g} is of another magnitude than before ({merged.scaler.reference:g})"
+        self._count_misfit(merged, f"{why}; not published until they agree", ts_recv)
+        if not merged.scaler.reference / _GATE_SEES < bid < merged.scaler.reference * _GATE_SEES:
+            return False
+        self._malformed(merged.item.name, changes, why, ts_recv, merged.item.symbol)
+        return True
+
+    def _count_misfit(self, merged: _Merged, why: str, ts_recv: int) -> None:
+        merged.misfits += 1
+        if merged.misfits == _SCALE_TRIES:
+            self.say(Status(StatusKind.REFUSED, (merged.item.symbol,), ts_recv, f"{merged.item.symbol}: {why}"))
+
+    def _fits_again(self, merged: _Merged, ts_recv: int) -> None:
+        refused, merged.misfits = merged.misfits >= _SCALE_TRIES, 0
+        if refused:
+            self.say(Status(StatusKind.SUBSCRIBED, (merged.item.symbol,), ts_recv, "prices are of one magnitude again"))
 
     def _heartbeat(self, merged: _Merged, changes: Changes, ts_recv: int) -> None:
         self.say(Status(StatusKind.HEARTBEAT, (), ts_recv, changes.get("HEARTBEAT") or ""))

@@ -24,6 +24,7 @@ except ImportError as error:
 
 __all__ = ["RestSession", "service_class"]
 
+_log = logging.getLogger("tapehub.feeds.ig")
 _TIMEOUT_S = (5.0, 20.0)  # to connect; between bytes of the answer
 _NEVER_HELD_UP = ("/session", "/session/encryptionKey", "/session/refresh-token", "/operations/application")
 
@@ -63,6 +64,8 @@ class RestSession(requests.Session):
         self._monotonic = monotonic
         self._stopped = threading.Event()
         self.sent = 0
+        self.on_wait: Callable[[str], None] = _log.info
+        """Told, in the thread of the request, when it has to wait."""
 
     def stop(self) -> None:
         """Send nothing any more, and end a wait."""
@@ -77,12 +80,16 @@ class RestSession(requests.Session):
         """
         path = urlsplit(str(url)).path
         must = path.endswith(_NEVER_HELD_UP)
+        told = False
         while True:
             if self._stopped.is_set():
                 raise FeedError(f"{method} {path}: not sent, the feed was closed")
             held_s = self._limiter.take(self._monotonic(), must=must)
             if held_s <= 0:
                 break
+            if held_s > 1 and not told:
+                told = True
+                self.on_wait(f"{method} {path} waits {held_s:.0f} s: IG's allowance is used up, less what orders keep")
             self._stopped.wait(min(held_s, 60.0))
         self.sent += 1
         kwargs.setdefault("timeout", _TIMEOUT_S)

@@ -30,6 +30,7 @@ class Scaler:
 
     Attributes:
         divisor: of the stream, 0.0 until a price has decided.
+        low, high: prices in market units beyond which the magnitude has changed.
         suffix: what to append to a price's text so that reading it divides ("e-4"); None when no power of ten.
     """
 
@@ -37,6 +38,7 @@ class Scaler:
         self._market = market
         self._instrument = instrument
         self.divisor = 0.0
+        self.low = self.high = 0.0
         self.suffix: str | None = None
         self.reference = 0.0  # a price in market units that is known to be right; 0.0 when there is none
         if market.mid is not None:
@@ -68,6 +70,7 @@ class Scaler:
             )
         self.divisor, self.suffix = divisor, _suffix_of(divisor)
         self.reference = price
+        self.low, self.high = price / _APART, price * _APART
         return divisor
 
     def price(self, text: str) -> float:

@@ -168,6 +168,20 @@ def test_one_odd_first_price_refuses_nothing(protocol: Protocol) -> None:
     assert rows([quotes])[0][3:] == (1.15149, 1.15155)
 
 
+def test_a_magnitude_that_changes_in_mid_stream_is_kept_back_until_it_fits_again(protocol: Protocol) -> None:
+    sent = ["11514.9", "115149.0", "115150.0", "115151.0", "11515.0", "0", "115149000", "11515.1"]
+    for number, bid in enumerate(sent):
+        protocol.update(EUR, {"BID": bid, "OFR": bid, "UTM": str(number)}, number)
+    events = protocol.take()
+    assert [row[3] for row in rows(events)] == [1.15149, 1.1515, 0.0, 11514.9, 1.15151]
+    assert sum(isinstance(event, Malformed) for event in events) == 3
+    refused, again = (event for event in events if isinstance(event, Status))
+    assert (refused.kind, refused.symbols, refused.ts_recv) == (StatusKind.REFUSED, ("EUR_USD",), 3)
+    assert "11.5151 is of another magnitude than before (1.15149)" in refused.detail
+    assert (again.kind, again.ts_recv) == (StatusKind.SUBSCRIBED, 4)
+    assert protocol.received["EUR_USD"] == len(sent)
+
+
 def test_a_heartbeat_and_market_states_are_passed_on_in_their_place(protocol: Protocol) -> None:
     protocol.update(EUR, {"BID": "11514.9", "OFR": "11515.5", "UTM": "1"}, 1)
     protocol.update("TRADE:HB.U.HEARTBEAT.IP", {"HEARTBEAT": "1780000000000"}, 2)

@@ -1,0 +1,152 @@
+"""`GET /prices/{epic}`: candles of what the venue quoted, in pages, and the weekly allowance they cost.
+
+Source: labs.ig.com REST reference (prices v3), and captures of its replies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from tapehub.feeds.sim.contracts import Contract
+from tapehub.feeds.sim.settings import Settings
+from tapehub.feeds.sim.source import Source
+from tapehub.model.calendars import intervals_of
+
+__all__ = ["RESOLUTIONS", "Allowance", "BadQuery", "History"]
+
+_SECOND = 1_000_000_000
+_MINUTE = 60 * _SECOND
+_DAY = 24 * 60 * _MINUTE
+RESOLUTIONS: Mapping[str, int] = {
+    "SECOND": _SECOND,
+    "MINUTE": _MINUTE,
+    **{f"MINUTE_{count}": count * _MINUTE for count in (2, 3, 5, 10, 15, 30)},
+    "HOUR": 60 * _MINUTE,
+    **{f"HOUR_{count}": count * 60 * _MINUTE for count in (2, 3, 4)},
+    "DAY": _DAY,
+    "WEEK": 7 * _DAY,
+    "MONTH": 30 * _DAY,
+}
+"""Spans in ns; days and weeks are cut at 17:00 New York, a month at the first of it, UTC."""
+
+
+class BadQuery(Exception):
+    """Report a query that IG answers with 400; its text is the error code."""
+
+
+class Allowance:
+    """Hold the weekly allowance of historical points."""
+
+    def __init__(self, settings: Settings, start_ns: int) -> None:
+        self.total = self.remaining = settings.history_points
+        self._life_ns = round(settings.history_expiry_s * _SECOND)
+        self._ends_ns = start_ns + self._life_ns
+
+    def take(self, points: int, now_ns: int) -> bool:
+        """Take points out, or none when there are not enough."""
+        self._renew(now_ns)
+        if points > self.remaining:
+            return False
+        self.remaining -= points
+        return True
+
+    def body(self, now_ns: int) -> dict[str, int]:
+        """Describe it as IG does."""
+        self._renew(now_ns)
+        return {
+            "remainingAllowance": self.remaining,
+            "totalAllowance": self.total,
+            "allowanceExpiry": (self._ends_ns - now_ns) // _SECOND,
+        }
+
+    def _renew(self, now_ns: int) -> None:
+        while now_ns >= self._ends_ns:
+            self._ends_ns += self._life_ns
+            self.remaining = self.total
+
+
+class History:
+    """Make candles of what the source quoted up to now."""
+
+    def __init__(self, source: Source, settings: Settings) -> None:
+        self._source = source
+        self._offset = timedelta(hours=settings.timezone_offset_h)
+
+    def candles(self, contract: Contract, query: Mapping[str, str], now_ns: int) -> list[dict[str, Any]]:
+        """Make what a query asks for, the forming candle included, oldest first.
+
+        Raises:
+            BadQuery: it cannot be read.
+        """
+        resolution = query.get("resolution", "MINUTE").upper()
+        if resolution not in RESOLUTIONS:
+            raise BadQuery("error.invalid.resolution")
+        span = RESOLUTIONS[resolution]
+        end_ns = min(self._instant(query["to"]) if "to" in query else now_ns, now_ns) + 1
+        if "from" in query:
+            start_ns = self._instant(query["from"])
+            if start_ns >= end_ns and "to" in query:
+                raise BadQuery("error.request.invalid.date-range")
+            return self._between(contract, resolution, start_ns, end_ns)[: int(query.get("max", "10000"))]
+        if not query.get("max", "10").isdigit():
+            raise BadQuery("error.request.invalid.max")
+        wanted = int(query.get("max", "10"))
+        back = span * (wanted + 1)
+        # Far enough to cross a weekend, and twice as far each time; a source that holds nothing ends it.
+        while True:
+            found = self._between(contract, resolution, end_ns - back, end_ns)
+            if len(found) > wanted or back > max(16 * _DAY, 4 * span * wanted):
+                return found[-wanted:] if wanted else []
+            back = max(2 * back, 3600 * _SECOND)
+
+    def _between(self, contract: Contract, resolution: str, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
+        begin = int(_starts(resolution, np.array([start_ns]))[0])
+        # A candle belongs to the range when it begins in it.
+        begin = begin if begin >= start_ns else begin + RESOLUTIONS[resolution]
+        quotes = self._source.window(contract.symbol, begin, end_ns)
+        if not len(quotes):
+            return []
+        starts = _starts(resolution, quotes["ts_event"])
+        cuts = np.flatnonzero(np.diff(starts, prepend=starts[0] - 1))
+        counts = np.diff(cuts, append=len(starts))
+        sides = []
+        for side in ("bid", "ask"):
+            price = np.ascontiguousarray(quotes[side])
+            last = cuts + counts - 1
+            sides.append((price[cuts], price[last], np.maximum.reduceat(price, cuts), np.minimum.reduceat(price, cuts)))
+        rows = []
+        for i, cut in enumerate(cuts.tolist()):
+            opened = datetime.fromtimestamp(int(starts[cut]) // _SECOND, UTC)
+            row: dict[str, Any] = {
+                "snapshotTime": (opened + self._offset).strftime("%Y/%m/%d %H:%M:%S"),
+                "snapshotTimeUTC": opened.strftime("%Y-%m-%dT%H:%M:%S"),
+            }
+            for part, name in enumerate(("openPrice", "closePrice", "highPrice", "lowPrice")):
+                bid, ask = (contract.quoted(float(side[part][i])) for side in sides)
+                row[name] = {"bid": bid, "ask": ask, "lastTraded": None}
+            row["lastTradedVolume"] = int(counts[i])
+            rows.append(row)
+        return rows
+
+    def _instant(self, text: str) -> int:
+        for form in ("%Y-%m-%dT%H:%M:%S", "%Y/%m/%d %H:%M:%S", "%Y-%m-%d %H:%M:%S"):
+            try:
+                moment = datetime.strptime(text, form).replace(tzinfo=UTC) - self._offset
+            except ValueError:
+                continue
+            return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(seconds=1) * _SECOND
+        raise BadQuery("error.request.invalid.date-range")
+
+
+def _starts(resolution: str, ts_event: np.ndarray[Any, np.dtype[np.int64]]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    if resolution in ("DAY", "WEEK"):
+        return intervals_of("1d" if resolution == "DAY" else "1w", ts_event)[0]
+    if resolution == "MONTH":
+        months = ts_event.astype("datetime64[ns]").astype("datetime64[M]")
+        return months.astype("datetime64[ns]").astype(np.int64)
+    span = RESOLUTIONS[resolution]
+    return ts_event - ts_event % span

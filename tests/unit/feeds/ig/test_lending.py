@@ -1,0 +1,138 @@
+"""Order code borrows the collector's session: the same user's processes alone, and nobody logs in twice."""
+
+import asyncio
+import json
+import os
+import socket
+import stat
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tapehub.ig
+from tapehub.errors import FeedError
+from tapehub.feeds.ig import lending
+from tests.servers.ig import watching
+
+BORROWER = """
+import json, sys
+import tapehub.ig
+session = tapehub.ig.session(path=sys.argv[1])
+service = session.service(return_dataframe=False, return_munch=False)
+accounts = [row["accountId"] for row in service.fetch_accounts()["accounts"]]
+print(json.dumps({"account": session.account, "shown": repr(session), "cst": session.cst, "accounts": accounts}))
+"""
+
+
+def test_another_process_uses_the_session_without_a_login(tmp_path: Path) -> None:
+    place = tmp_path / "ig.sock"
+    tmp_path.chmod(0o700)
+
+    async def test() -> None:
+        async with watching(("EUR_USD",), settings={"lend": True, "lend_at": place}) as watched:
+            await watched.flowing(("EUR_USD",))
+            assert stat.S_IMODE(place.stat().st_mode) == 0o600
+            asked = await asyncio.to_thread(
+                subprocess.run,
+                [sys.executable, "-c", BORROWER, place],
+                capture_output=True,
+                text=True,
+                timeout=30,
+                check=False,
+            )
+            assert asked.returncode == 0, asked.stderr
+            answer = json.loads(asked.stdout)
+            assert answer["account"] == "SIM01"
+            assert answer["accounts"] == ["SIM01", "SIM02"]
+            assert answer["cst"] not in answer["shown"]
+            assert watched.sim.log.logins == 1
+        assert not place.exists()
+
+    asyncio.run(test())
+
+
+def test_tokens_that_were_renewed_are_the_ones_lent(tmp_path: Path) -> None:
+    place = tmp_path / "ig.sock"
+    tmp_path.chmod(0o700)
+
+    async def test() -> None:
+        async with watching(("EUR_USD",), settings={"lend": True, "lend_at": place}) as watched:
+            await watched.flowing(("EUR_USD",))
+            before = await asyncio.to_thread(tapehub.ig.session, path=place)
+            watched.sim.inject("expire_tokens")
+            watched.sim.inject("forget_sessions")
+            await watched.until(lambda: watched.sim.log.logins == 2)
+            await watched.flowing(("EUR_USD",))
+            after = await asyncio.to_thread(tapehub.ig.session, path=place)
+            assert before.cst != after.cst
+
+    asyncio.run(test())
+
+
+def test_another_users_process_gets_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "ig.sock"
+    tmp_path.chmod(0o700)
+
+    async def test() -> None:
+        lender = lending.Lender(place)
+        lender._reply = b'{"secret": 1}'
+        lender._server = await asyncio.start_unix_server(lender._serve, place)
+        try:
+            reader, writer = await asyncio.open_unix_connection(place)
+            assert await reader.read() == b'{"secret": 1}'
+            writer.close()
+            monkeypatch.setattr(lending, "_owner_of", lambda line: os.getuid() + 1)
+            reader, writer = await asyncio.open_unix_connection(place)
+            assert await reader.read() == b""
+            writer.close()
+            with pytest.raises(FeedError, match="belongs to another user"):
+                await asyncio.to_thread(lending.borrow, place)
+        finally:
+            lender._server.close()
+
+    asyncio.run(test())
+
+
+def test_the_kernel_says_whose_process_it_is() -> None:
+    one, other = socket.socketpair(socket.AF_UNIX)
+    with one, other:
+        assert lending._owner_of(one) == os.getuid()
+        assert struct.calcsize("3i") == 12
+
+
+def test_nothing_is_lent_from_a_directory_that_others_can_reach(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    assert not lending._make_private(tmp_path)
+    tmp_path.chmod(0o700)
+    assert lending._make_private(tmp_path)
+    assert lending._make_private(tmp_path / "new")
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
+    (tmp_path / "link").symlink_to(tmp_path / "new")
+    assert not lending._make_private(tmp_path / "link")
+
+
+def test_without_a_collector_the_message_says_how_to_start_one(tmp_path: Path) -> None:
+    with pytest.raises(FeedError, match=r"no IG session to borrow at .*tapehub collect ig"):
+        tapehub.ig.session(path=tmp_path / "none.sock")
+
+
+def test_a_socket_left_by_a_dead_collector_is_replaced_and_a_live_one_is_not(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    path = tmp_path / "ig.sock"
+
+    with socket.socket(socket.AF_UNIX) as alive:
+        alive.bind(str(path))
+        alive.listen()
+        assert lending._answers(path)
+    assert path.exists()
+    assert not lending._answers(path)
+
+
+def test_the_usual_place_is_the_users_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    assert lending.socket_path("DEMO") == tmp_path / "tapehub" / "ig-demo.sock"
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    assert f"tapehub-{os.getuid()}" in str(lending.socket_path("live"))

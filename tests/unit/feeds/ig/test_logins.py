@@ -1,0 +1,121 @@
+"""Logins at the simulated venue: refused, held up, switched, encrypted, and never shown."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from tapehub.errors import ConfigError, VenueError
+from tapehub.feeds import StatusKind
+from tapehub.feeds.ig import Credentials
+from tests.servers.ig import watching
+
+
+def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    asyncio.run(test())
+
+
+def test_a_wrong_password_is_tried_once_and_said() -> None:
+    async def test() -> None:
+        wrong = Credentials("demo", "wrong-word", "demo-key")
+        async with watching(("EUR_USD",), credentials=wrong) as watched:
+            assert watched.consuming is not None
+            with pytest.raises(VenueError, match="invalid-details") as raised:
+                await watched.consuming
+            assert raised.value.code == "error.security.invalid-details"
+            assert len([one for one in watched.sim.log.entries if "POST /session" in one.detail]) == 1
+            assert "invalid-details" in watched.statuses(StatusKind.REFUSED)[0].detail
+
+    with pytest.raises(VenueError):
+        run(test)
+
+
+def test_a_used_up_minute_is_waited_for() -> None:
+    def refuse(sim: Any) -> None:
+        sim.inject("allowance", item="account", code="account")
+
+    async def test() -> None:
+        async with watching(("EUR_USD",), before=refuse) as watched:
+            await watched.until(lambda: watched.statuses(StatusKind.REFUSED))
+            asked = len([one for one in watched.sim.log.entries if one.event == "request"])
+            await asyncio.sleep(1.0)
+            assert len([one for one in watched.sim.log.entries if one.event == "request"]) == asked
+            assert "s: IG's allowance is used up" in watched.statuses(StatusKind.REFUSED)[0].detail
+
+    run(test)
+
+
+@pytest.mark.parametrize("version", ["2", "3"])
+def test_the_account_that_is_asked_for_is_switched_to(version: str) -> None:
+    async def test() -> None:
+        other = Credentials("demo", "demo", "demo-key", "SIM02")
+        async with watching(("EUR_USD",), credentials=other, settings={"session_version": version}) as watched:
+            await watched.flowing(("EUR_USD",))
+            await watched.until(lambda: watched.statuses(StatusKind.HEARTBEAT))
+            assert watched.feed.account is not None
+            login = watched.feed.account.current
+            assert login is not None
+            assert login.account == "SIM02"
+            assert not [name for name in watched.feed.remarks if name.startswith("PRICE:")]
+            assert [one.detail for one in watched.sim.log.entries if one.event == "login"] == [f"v{version}"]
+
+    run(test)
+
+
+def test_an_account_of_somebody_else_is_refused() -> None:
+    async def test() -> None:
+        other = Credentials("demo", "demo", "demo-key", "NOT-MINE")
+        async with watching(("EUR_USD",), credentials=other) as watched:
+            assert watched.consuming is not None
+            with pytest.raises(ConfigError, match="IG_ACC_NUMBER names no account of this login, which has 2"):
+                await watched.consuming
+
+    with pytest.raises(ConfigError):
+        run(test)
+
+
+def test_a_password_is_encrypted_where_the_venue_asks_for_it() -> None:
+    async def test() -> None:
+        async with watching(("EUR_USD",), venue={"encryption_required": True}) as watched:
+            await watched.flowing(("EUR_USD",))
+            assert watched.sim.log.logins == 1
+
+    run(test)
+
+
+@pytest.mark.parametrize("word", ["demo", "wrong-word-88"])
+def test_no_secret_is_logged_printed_or_said(
+    word: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    said: list[str] = []
+    secrets = ["user-name-99", word, "api-key-55"]
+
+    async def test() -> None:
+        venue = {"username": "user-name-99", "password": "demo-5word", "api_key": "api-key-55"}
+        mine = Credentials("user-name-99", "demo-5word" if word == "demo" else word, "api-key-55")
+        secrets[1] = mine.password
+        async with watching(("EUR_USD",), venue=venue, credentials=mine) as watched:
+            try:
+                await watched.until(lambda: watched.quotes() or watched.ended)
+                if watched.feed.account is not None and (login := watched.feed.account.current):
+                    secrets.extend((login.cst, login.security_token))
+                    said.append(repr(login))
+                watched.sim.inject("forget_sessions")
+                await asyncio.sleep(0.3)
+            finally:
+                said.extend(map(repr, watched.events))
+                said.append(repr(watched.feed))
+                said.append(repr(watched.feed.__dict__))
+
+    with caplog.at_level(logging.DEBUG):
+        try:
+            run(test)
+        except VenueError as error:
+            said.append(f"{error} {error!r} {error.__cause__!r}")
+    out, err = capfd.readouterr()
+    said += [out, err, caplog.text, *(repr(record.args) for record in caplog.records)]
+    assert "/session" in caplog.text, "something was logged at all"
+    text = "\n".join(said)
+    assert not [secret for secret in secrets if secret in text]

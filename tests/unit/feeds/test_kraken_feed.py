@@ -105,6 +105,18 @@ def test_a_connection_that_answers_pings_is_kept_though_nothing_is_subscribed() 
     assert [event.symbols for event in refused] == [("EUR_USD",), ("USD_JPY",)]
 
 
+def test_a_connection_that_beats_for_longer_than_the_silence_allowed_is_kept() -> None:
+    with KrakenVenue(made_up(NAMES, 1)) as venue:
+
+        def enough(seen: list[Event]) -> bool:
+            own = [event for event in seen if isinstance(event, Status) and event.kind is StatusKind.HEARTBEAT]
+            return sum(not event.detail for event in own) >= 60  # not the answers to pings
+
+        seen = collect(feed(venue, ping_after_s=0.3, silence_s=0.8), enough)
+        assert len(venue.requests) == 1
+    assert StatusKind.DISCONNECTED not in kinds(seen)
+
+
 def test_one_unlisted_symbol_is_refused_by_name_and_the_other_flows() -> None:
     with KrakenVenue(made_up(NAMES, 5), unlisted=("USD/JPY",)) as venue:
         seen = collect(feed(venue), quotes(5))

@@ -49,6 +49,7 @@ class Trials {
       leave(hub);
     }
     possible_ = outcomes(world_.model, attempt_.records);
+    all_ = {possible_.back()};
     if (c.wounded > 0) {
       keep();
       const i64 first = std::max<i64>(1, i64(double(count_stores()) * c.wounded));
@@ -171,8 +172,8 @@ class Trials {
     const u64 repairs = case_.rebuilds ? 0 : peek(shared_views().hot().repairs);
     const int status = run_child(n);
     CHECK(lives ? came_to_its_end(status) : was_killed(status));
-    std::vector<Model> possible = possible_;
-    if (lives && case_.wounded == 0) possible = {possible_.back()};  // acknowledged
+    const bool acknowledged = lives && !repairs_;
+    const std::vector<Model>& possible = acknowledged ? all_ : possible_;
     if (shapes_.insert(shape_of(home_.hub())).second) check_rebuilt(possible);
     if (!living_) hub_ = std::make_unique<Hub>(home_.hub(), options("next"));
     hub_->at().writable();
@@ -180,7 +181,7 @@ class Trials {
     CHECK_EMPTY(nothing_torn(*hub_, possible));
     publish(*hub_, next_);
     const size_t found = settled(*hub_, and_next_);
-    CHECK(!lives || case_.wounded != 0 || found + 1 == and_next_.size());
+    CHECK(!acknowledged || found + 1 == and_next_.size());
     // A repairer may have done it all but let go of the lock.
     CHECK(lives || peek(hub_->hot().repairs) <= repairs + (repairs_ ? 2 : 1));
     if (!living_) {
@@ -221,7 +222,7 @@ class Trials {
   World world_;
   Attempt attempt_;
   Operation next_;
-  std::vector<Model> possible_, and_next_;
+  std::vector<Model> possible_, all_, and_next_;
   std::optional<Image> image_;
   std::unique_ptr<Hub> hub_;
   std::set<u64> shapes_;

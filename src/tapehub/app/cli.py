@@ -76,7 +76,7 @@ def _options(
 
 
 def _add() -> None:
-    from tapehub.app import bench, doctor, replay, serve, status, verify, watch
+    from tapehub.app import bench, doctor, replay, serve, sim, status, verify, watch
 
     app.command()(serve.serve)
     app.command()(replay.replay)
@@ -85,6 +85,7 @@ def _add() -> None:
     app.command()(doctor.doctor)
     app.command()(verify.verify)
     app.command()(serve.clock)
+    app.command()(sim.sim)
     app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(bench.bench)
 
 

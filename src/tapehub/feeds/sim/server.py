@@ -43,7 +43,6 @@ class Server:
         self.port = 0
         self._runner: web.AppRunner | None = None
         self._clockwork: asyncio.Task[None] | None = None
-        self._sockets: set[web.WebSocketResponse] = set()
 
     async def start(self) -> None:
         """Listen.
@@ -75,8 +74,7 @@ class Server:
         """Close every connection and stop listening."""
         if self._clockwork is not None:
             self._clockwork.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._clockwork
+            await asyncio.wait({self._clockwork})  # what it raised, `check` raises
         for channel in list(self._venue.tlcp.channels):
             self._venue.tlcp.drop(channel, "close")
         if self._runner is not None:
@@ -97,6 +95,8 @@ class Server:
     async def _on_rest(self, request: web.Request) -> web.Response:
         body = await request.read()
         self._venue.advance()
+        if self._venue.unreachable:
+            _reset(request)
         asked = Request(request.method, request.path, request.query_string, request.headers, body)
         reply = self._rest.handle(asked)
         text = b"" if reply.body is None else json.dumps(reply.body).encode()
@@ -137,6 +137,8 @@ class Server:
     # ------------------------------------------------------------ streaming
 
     async def _on_socket(self, request: web.Request) -> web.StreamResponse:
+        if self._venue.unreachable:
+            _reset(request)
         response = web.WebSocketResponse(protocols=_PROTOCOLS, timeout=0.5, compress=False)
         await response.prepare(request)
         channel = self._venue.tlcp.open("ws", response.ws_protocol or _PROTOCOLS[-1])
@@ -172,6 +174,8 @@ class Server:
     async def _on_post(self, request: web.Request) -> web.StreamResponse:
         body = (await request.read()).decode(errors="replace")
         self._venue.advance()
+        if self._venue.unreachable:
+            _reset(request)
         protocol = request.query.get("LS_protocol", "TLCP-2.5.0")
         name = request.match_info["request"]
         channel = self._venue.tlcp.post(name, protocol, request.query_string, body)
@@ -219,10 +223,19 @@ async def _hang_up(request: web.Request, channel: Channel) -> None:
     if not channel.cut or transport is None:
         return
     if channel.cut == "reset":
-        raw = transport.get_extra_info("socket")
-        if raw is not None:
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        with contextlib.suppress(ConnectionResetError):
+            _reset(request)
     transport.abort()
+
+
+def _reset(request: web.Request) -> None:
+    """Reset a connection in place of an answer; what the handler writes afterwards goes nowhere."""
+    transport = request.transport
+    raw = None if transport is None else transport.get_extra_info("socket")
+    if transport is not None and raw is not None:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+    raise ConnectionResetError("the script cut the connection")
 
 
 def _json(status: int, body: object) -> web.Response:

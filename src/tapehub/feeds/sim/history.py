@@ -21,6 +21,7 @@ __all__ = ["RESOLUTIONS", "Allowance", "BadQuery", "History"]
 _SECOND = 1_000_000_000
 _MINUTE = 60 * _SECOND
 _DAY = 24 * 60 * _MINUTE
+_LONGER = _DAY + 60 * _MINUTE  # by which a month or the day that clocks change may exceed its span
 RESOLUTIONS: Mapping[str, int] = {
     "SECOND": _SECOND,
     "MINUTE": _MINUTE,
@@ -86,31 +87,35 @@ class History:
         if resolution not in RESOLUTIONS:
             raise BadQuery("error.invalid.resolution")
         span = RESOLUTIONS[resolution]
-        end_ns = min(self._instant(query["to"]) if "to" in query else now_ns, now_ns) + 1
-        if "from" in query:
-            start_ns = self._instant(query["from"])
-            if start_ns >= end_ns and "to" in query:
-                raise BadQuery("error.request.invalid.date-range")
-            return self._between(contract, resolution, start_ns, end_ns)[: int(query.get("max", "10000"))]
+        last_ns = self._instant(query["to"]) if "to" in query else now_ns
         if not query.get("max", "10").isdigit():
             raise BadQuery("error.request.invalid.max")
+        if "from" in query:
+            start_ns = self._instant(query["from"])
+            if start_ns > last_ns and "to" in query:
+                raise BadQuery("error.request.invalid.date-range")
+            return self._between(contract, resolution, start_ns, last_ns, now_ns)[: int(query.get("max", "10000"))]
         wanted = int(query.get("max", "10"))
         back = span * (wanted + 1)
         # Far enough to cross a weekend, and twice as far each time; a source that holds nothing ends it.
         while True:
-            found = self._between(contract, resolution, end_ns - back, end_ns)
+            found = self._between(contract, resolution, last_ns - back, last_ns, now_ns)
             if len(found) > wanted or back > max(16 * _DAY, 4 * span * wanted):
                 return found[-wanted:] if wanted else []
             back = max(2 * back, 3600 * _SECOND)
 
-    def _between(self, contract: Contract, resolution: str, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
-        begin = int(_starts(resolution, np.array([start_ns]))[0])
-        # A candle belongs to the range when it begins in it.
-        begin = begin if begin >= start_ns else begin + RESOLUTIONS[resolution]
-        quotes = self._source.window(contract.symbol, begin, end_ns)
+    def _between(
+        self, contract: Contract, resolution: str, start_ns: int, last_ns: int, now_ns: int
+    ) -> list[dict[str, Any]]:
+        """Make the candles that begin from `start_ns` up to `last_ns`, both inclusive; the last of them is whole."""
+        first, last = _starts(resolution, np.array([start_ns, last_ns])).tolist()
+        end_ns = min(last + RESOLUTIONS[resolution] + _LONGER, now_ns + 1)
+        quotes = self._source.window(contract.symbol, first, max(end_ns, first))
+        starts = _starts(resolution, quotes["ts_event"])
+        begun = (starts >= start_ns) & (starts <= last_ns)
+        quotes, starts = quotes[begun], starts[begun]
         if not len(quotes):
             return []
-        starts = _starts(resolution, quotes["ts_event"])
         cuts = np.flatnonzero(np.diff(starts, prepend=starts[0] - 1))
         counts = np.diff(cuts, append=len(starts))
         sides = []

@@ -11,7 +11,6 @@ import contextlib
 import json
 import socket
 import struct
-from typing import Any
 
 from tapehub.errors import ConfigError, MissingExtra
 from tapehub.feeds.sim.rest import BASE, Request, Rest
@@ -142,7 +141,7 @@ class Server:
         response = web.WebSocketResponse(protocols=_PROTOCOLS, timeout=0.5, compress=False)
         await response.prepare(request)
         channel = self._venue.tlcp.open("ws", response.ws_protocol or _PROTOCOLS[-1])
-        channel.wake, woken = _alarm()
+        woken = _alarm(request, channel)
         reader = asyncio.create_task(self._read(response, channel))
         try:
             while not reader.done():
@@ -160,7 +159,6 @@ class Server:
             with contextlib.suppress(asyncio.CancelledError, ConnectionError):
                 await reader
             self._venue.tlcp.close(channel)
-        await _hang_up(request, channel)
         if not channel.cut:
             await response.close()
         return response
@@ -182,7 +180,7 @@ class Server:
         response = web.StreamResponse(headers={"Content-Type": _TEXT, "Cache-Control": "no-store"})
         try:
             await response.prepare(request)
-            channel.wake, woken = _alarm()
+            woken = _alarm(request, channel)
             while True:
                 lines = channel.take()
                 if lines:
@@ -196,13 +194,19 @@ class Server:
             pass
         finally:
             self._venue.tlcp.close(channel)
-        await _hang_up(request, channel)
         return response
 
 
-def _alarm() -> tuple[Any, asyncio.Event]:
+def _alarm(request: web.Request, channel: Channel) -> asyncio.Event:
+    """Be woken when there is something to do; a cut happens at once, though a write wait for a slow peer."""
     woken = asyncio.Event()
-    return woken.set, woken
+
+    def wake() -> None:
+        woken.set()
+        _hang_up(request, channel)
+
+    channel.wake = wake
+    return woken
 
 
 async def _either(woken: asyncio.Event, reader: asyncio.Task[None]) -> None:
@@ -217,7 +221,7 @@ async def _either(woken: asyncio.Event, reader: asyncio.Task[None]) -> None:
         woken.clear()
 
 
-async def _hang_up(request: web.Request, channel: Channel) -> None:
+def _hang_up(request: web.Request, channel: Channel) -> None:
     """Close the socket as the script says: with a FIN, or with a reset."""
     transport = request.transport
     if not channel.cut or transport is None:

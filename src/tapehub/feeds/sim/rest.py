@@ -28,6 +28,7 @@ BASE = "/gateway/deal"
 _MINUTE = 60_000_000_000
 _EPICS_MAX = 50
 _TRADING = ("positions", "workingorders", "confirms")
+_KNOWN = (*_TRADING, "session", "operations", "accounts", "markets", "marketnavigation", "prices", "watchlists")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +98,8 @@ class Rest:
             code = str(error)
             reply = Reply(400, {"errorCode": code})
         # Epics, watchlists and nodes are left out, so that requests of a kind are counted together.
-        whole = parts[0] in ("session", "operations")
-        shown = parts if whole else [parts[0], *("…" for _ in parts[1:])]
+        first = parts[0] if parts[0] in _KNOWN else "…"
+        shown = parts[:2] if first in ("session", "operations") else [first, *("…" for _ in parts[1:3])]
         self._venue.journal.request(self._venue.now_ns, method, "/" + "/".join(shown), reply.status, code)
         return reply
 

@@ -40,7 +40,7 @@ class Venue:
 
     Args:
         source: where prices come from.
-        clock: the simulator's; its first reading is when the simulation begins.
+        clock: the simulator's; its first reading is when the simulation begins, and the venue's time never goes back.
         steady: what streaming's own times go by (probes, time-outs): nanoseconds from any origin, never back.
         script: when (ns) each fault begins.
         contracts: what is dealt in; default: all that the table knows on the source's symbols.

@@ -9,8 +9,10 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tapehub import DataHub
 from tapehub.errors import ConfigError
 from tapehub.feeds.sim import Fault, FaultKind, ManualClock, Settings, Simulator, SimulatorThread, VirtualClock
+from tapehub.model.policies import ClockMode
 from tests.models.venue import KEY, MONDAY, rising, source
 
 LOGIN = {"identifier": "demo", "password": "demo"}
@@ -132,6 +134,17 @@ def test_a_virtual_clock_runs_at_its_rate_from_its_anchor() -> None:
     assert clock() == MONDAY + 1200 * 10**9
     with pytest.raises(ConfigError, match="rate"):
         VirtualClock(0, 0)
+
+
+def test_it_follows_the_clock_of_a_hub(hub: DataHub) -> None:
+    hub.set_clock(ClockMode.VIRTUAL, anchor_ns=MONDAY, rate=1000)
+    with SimulatorThread(source=source(rising(600)), clock=hub.now) as sim:
+        end = time.monotonic() + 20
+        bid = 0.0
+        while bid < 1.103:  # the quote of the thirtieth second
+            assert time.monotonic() < end, f"no quote above {bid}"
+            last = sim.call(lambda one: one.venue.market.last("EUR_USD"))
+            bid = last.bid if last is not None else 0.0
 
 
 @pytest.mark.parametrize("fields", [{"keepalive_ms": 0}, {"accounts": ()}, {"token_life_s": -1}])

@@ -159,9 +159,9 @@ class Server:
             pass
         finally:
             reader.cancel()
+            self._venue.tlcp.close(channel)
             with contextlib.suppress(asyncio.CancelledError, ConnectionError):
                 await reader
-            self._venue.tlcp.close(channel)
         if not channel.cut:
             await response.close()
         return response

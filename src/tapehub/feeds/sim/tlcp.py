@@ -79,6 +79,8 @@ class Tlcp:
         unread, channel.unread = channel.unread, []
         for text in unread:
             self.receive(channel, text)
+        if channel.session is not None:
+            channel.session.flush()
         channel.wake()
 
     # ------------------------------------------------------------ time

@@ -1,8 +1,9 @@
 """The simulated venue, without sockets: one clock moves prices, faults, REST and streams together.
 
 Everything that happens has its time and its place in one order: ticks of the source, scheduled faults, ends of candles,
-heartbeats. `advance` plays it up to the clock's reading; how often it is called changes nothing of what is said, only
-when. So two runs with the same seed, script, clock readings and requests are the same, line by line.
+heartbeats. `advance` plays it up to the clock's reading; how often it is called changes nothing of what is said to a
+client that keeps up, only when (probes apart). So two runs with the same seed, script, clock readings and requests are
+the same, line by line.
 """
 
 from __future__ import annotations

@@ -232,8 +232,8 @@ def weekend(seed: int, step_s: float) -> tuple[str, str, int]:
     return hashlib.sha256(text.encode()).hexdigest(), wire.venue.journal.digest, len(said)
 
 
-def test_the_same_seed_and_script_give_the_same_weekend() -> None:
-    first, second = weekend(7, 60), weekend(7, 60)
-    assert first == second
+def test_the_same_seed_and_script_give_the_same_weekend_in_steps_of_any_size() -> None:
+    first, second = weekend(7, 120), weekend(7, 50)
+    assert first[:2] == second[:2]
     assert first[2] > 2_000
-    assert weekend(8, 60)[0] != first[0]
+    assert weekend(8, 120)[0] != first[0]

@@ -150,7 +150,7 @@ class Bodies:
             "refresh_token": login.refresh,
             "scope": "profile",
             "token_type": "Bearer",
-            "expires_in": f"{self._settings.oauth_life_s:g}",
+            "expires_in": str(max(round(self._settings.oauth_life_s), 1)),
         }
 
     def session(self, account: Account, endpoint: str) -> Body:

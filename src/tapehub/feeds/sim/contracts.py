@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from tapehub.errors import ConfigError
+from tapehub.model.calendars import CalendarId
 from tapehub.model.instruments import TABLE, InstrumentBook
 
 __all__ = ["CONTRACTS", "Contract", "contracts_for"]
@@ -111,7 +112,7 @@ def contracts_for(symbols: Iterable[str], book: InstrumentBook | None = None) ->
     found: dict[str, Contract] = {}
     for symbol in dict.fromkeys(book.name(symbol) for symbol in symbols):
         rows = [contract for contract in CONTRACTS.values() if contract.symbol == symbol]
-        if not rows and symbol in TABLE and "_" in symbol:
+        if not rows and symbol in TABLE and TABLE[symbol].calendar is CalendarId.FX:
             rows = list(_pair(symbol))
         if not rows:
             known = ", ".join(sorted({contract.symbol for contract in CONTRACTS.values()}))

@@ -21,6 +21,7 @@ class FaultKind(Enum):
 
     MUTE = "mute"  # nothing more comes of the items
     CUT = "cut"  # every stream's socket: how = close, reset or freeze
+    OUTAGE = "outage"  # every socket is reset, and every new one, REST too
     EXPIRE_TOKENS = "expire_tokens"  # CST, XST and OAuth; open streams go on
     FORGET_SESSIONS = "forget_sessions"  # streams are cut and cannot be recovered: CONERR 20
     END_SESSIONS = "end_sessions"  # END with `code`
@@ -89,7 +90,8 @@ class Fault:
 
     def concerns(self, *names: str) -> bool:
         """Tell whether any of an object's names is meant."""
-        return self.item == "*" or any(fnmatchcase(name, self.item) for name in names)
+        pattern = self.code if self.kind is FaultKind.ALLOWANCE else self.item
+        return pattern == "*" or any(fnmatchcase(name, pattern) for name in names)
 
 
 @dataclass(slots=True)

@@ -11,16 +11,19 @@ from typing import Any
 
 import numpy as np
 
+from tapehub.feeds.sim.bars import Bars, Minutes, bars_of, longer
 from tapehub.feeds.sim.contracts import Contract
 from tapehub.feeds.sim.settings import Settings
 from tapehub.feeds.sim.source import Source
 from tapehub.model.calendars import intervals_of
 
-__all__ = ["RESOLUTIONS", "Allowance", "BadQuery", "History"]
+__all__ = ["RESOLUTIONS", "Allowance", "BadQuery", "Candles", "History"]
 
 _SECOND = 1_000_000_000
 _MINUTE = 60 * _SECOND
 _DAY = 24 * 60 * _MINUTE
+_POINTS_MAX = 10_000
+_LONGER = _DAY + 60 * _MINUTE  # by which a month or the day that clocks change may exceed its span
 RESOLUTIONS: Mapping[str, int] = {
     "SECOND": _SECOND,
     "MINUTE": _MINUTE,
@@ -69,14 +72,42 @@ class Allowance:
             self.remaining = self.total
 
 
+class Candles:
+    """Hold the candles that a query found; what IG says of each is written when it is asked for."""
+
+    def __init__(self, bars: Bars, contract: Contract, offset: timedelta) -> None:
+        self._bars, self._contract, self._offset = bars, contract, offset
+
+    def __len__(self) -> int:
+        return len(self._bars.starts)
+
+    def rows(self, begin: int, end: int) -> list[dict[str, Any]]:
+        """Write some of them, oldest first."""
+        bars = self._bars.part(slice(begin, end))
+        found = []
+        for start_ns, prices, count in zip(*(column.tolist() for column in bars), strict=True):
+            opened = datetime.fromtimestamp(start_ns // _SECOND, UTC)
+            row: dict[str, Any] = {
+                "snapshotTime": (opened + self._offset).strftime("%Y/%m/%d %H:%M:%S"),
+                "snapshotTimeUTC": opened.strftime("%Y-%m-%dT%H:%M:%S"),
+            }
+            for name, part in (("openPrice", 0), ("closePrice", 3), ("highPrice", 1), ("lowPrice", 2)):
+                bid, ask = (self._contract.quoted(side[part]) for side in prices)
+                row[name] = {"bid": bid, "ask": ask, "lastTraded": None}
+            row["lastTradedVolume"] = count
+            found.append(row)
+        return found
+
+
 class History:
-    """Make candles of what the source quoted up to now."""
+    """Make candles of what the source quoted up to now. Any thread may call."""
 
     def __init__(self, source: Source, settings: Settings) -> None:
         self._source = source
+        self._minutes = Minutes(source)
         self._offset = timedelta(hours=settings.timezone_offset_h)
 
-    def candles(self, contract: Contract, query: Mapping[str, str], now_ns: int) -> list[dict[str, Any]]:
+    def candles(self, contract: Contract, query: Mapping[str, str], now_ns: int) -> Candles:
         """Make what a query asks for, the forming candle included, oldest first.
 
         Raises:
@@ -86,51 +117,36 @@ class History:
         if resolution not in RESOLUTIONS:
             raise BadQuery("error.invalid.resolution")
         span = RESOLUTIONS[resolution]
-        end_ns = min(self._instant(query["to"]) if "to" in query else now_ns, now_ns) + 1
-        if "from" in query:
-            start_ns = self._instant(query["from"])
-            if start_ns >= end_ns and "to" in query:
-                raise BadQuery("error.request.invalid.date-range")
-            return self._between(contract, resolution, start_ns, end_ns)[: int(query.get("max", "10000"))]
+        last_ns = self._instant(query["to"]) if "to" in query else now_ns
         if not query.get("max", "10").isdigit():
             raise BadQuery("error.request.invalid.max")
+        if "from" in query:
+            start_ns = self._instant(query["from"])
+            if start_ns > last_ns and "to" in query:
+                raise BadQuery("error.request.invalid.date-range")
+            found = self._between(contract, resolution, start_ns, last_ns, now_ns)
+            return Candles(found.part(slice(int(query.get("max", _POINTS_MAX)))), contract, self._offset)
         wanted = int(query.get("max", "10"))
         back = span * (wanted + 1)
         # Far enough to cross a weekend, and twice as far each time; a source that holds nothing ends it.
         while True:
-            found = self._between(contract, resolution, end_ns - back, end_ns)
-            if len(found) > wanted or back > max(16 * _DAY, 4 * span * wanted):
-                return found[-wanted:] if wanted else []
+            found = self._between(contract, resolution, last_ns - back, last_ns, now_ns)
+            count = len(found.starts)
+            if count > wanted or back > max(16 * _DAY, 4 * span * wanted):
+                return Candles(found.part(slice(max(count - wanted, 0), count)), contract, self._offset)
             back = max(2 * back, 3600 * _SECOND)
 
-    def _between(self, contract: Contract, resolution: str, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
-        begin = int(_starts(resolution, np.array([start_ns]))[0])
-        # A candle belongs to the range when it begins in it.
-        begin = begin if begin >= start_ns else begin + RESOLUTIONS[resolution]
-        quotes = self._source.window(contract.symbol, begin, end_ns)
-        if not len(quotes):
-            return []
-        starts = _starts(resolution, quotes["ts_event"])
-        cuts = np.flatnonzero(np.diff(starts, prepend=starts[0] - 1))
-        counts = np.diff(cuts, append=len(starts))
-        sides = []
-        for side in ("bid", "ask"):
-            price = np.ascontiguousarray(quotes[side])
-            last = cuts + counts - 1
-            sides.append((price[cuts], price[last], np.maximum.reduceat(price, cuts), np.minimum.reduceat(price, cuts)))
-        rows = []
-        for i, cut in enumerate(cuts.tolist()):
-            opened = datetime.fromtimestamp(int(starts[cut]) // _SECOND, UTC)
-            row: dict[str, Any] = {
-                "snapshotTime": (opened + self._offset).strftime("%Y/%m/%d %H:%M:%S"),
-                "snapshotTimeUTC": opened.strftime("%Y-%m-%dT%H:%M:%S"),
-            }
-            for part, name in enumerate(("openPrice", "closePrice", "highPrice", "lowPrice")):
-                bid, ask = (contract.quoted(float(side[part][i])) for side in sides)
-                row[name] = {"bid": bid, "ask": ask, "lastTraded": None}
-            row["lastTradedVolume"] = int(counts[i])
-            rows.append(row)
-        return rows
+    def _between(self, contract: Contract, resolution: str, start_ns: int, last_ns: int, now_ns: int) -> Bars:
+        """Make the candles that begin from `start_ns` up to `last_ns`, both inclusive; the last of them is whole."""
+        first, last = _starts(resolution, np.array([start_ns, last_ns])).tolist()
+        end_ns = max(min(last + RESOLUTIONS[resolution] + _LONGER, now_ns + 1), first)
+        if RESOLUTIONS[resolution] < _MINUTE:
+            quotes = self._source.window(contract.symbol, first, end_ns)
+            bars = bars_of(quotes, _starts(resolution, quotes["ts_event"]))
+        else:
+            minutes = self._minutes.between(contract.symbol, first, end_ns)
+            bars = longer(minutes, _starts(resolution, minutes.starts))
+        return bars.part((bars.starts >= start_ns) & (bars.starts <= last_ns))
 
     def _instant(self, text: str) -> int:
         for form in ("%Y-%m-%dT%H:%M:%S", "%Y/%m/%d %H:%M:%S", "%Y-%m-%d %H:%M:%S"):

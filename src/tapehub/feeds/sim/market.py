@@ -136,7 +136,7 @@ class Market:
 
     def next_end_ns(self) -> int | None:
         """Give the earliest end of the forming candles."""
-        return min((candle.end_ns for candle in self._candles.values()), default=None)
+        return min(candle.end_ns for candle in self._candles.values()) if self._candles else None
 
     def ending(self, now_ns: int) -> list[tuple[str, str]]:
         """List (symbol, frame) of candles that have ended, in order of their ends."""

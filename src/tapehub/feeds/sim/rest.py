@@ -6,6 +6,7 @@ gives are marked *ours*. Allowances are counted over the last minute of the simu
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -27,6 +28,7 @@ BASE = "/gateway/deal"
 _MINUTE = 60_000_000_000
 _EPICS_MAX = 50
 _TRADING = ("positions", "workingorders", "confirms")
+_KNOWN = (*_TRADING, "session", "operations", "accounts", "markets", "marketnavigation", "prices", "watchlists")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +98,18 @@ class Rest:
             code = str(error)
             reply = Reply(400, {"errorCode": code})
         # Epics, watchlists and nodes are left out, so that requests of a kind are counted together.
-        whole = parts[0] in ("session", "operations")
-        shown = parts if whole else [parts[0], *("…" for _ in parts[1:])]
+        first = parts[0] if parts[0] in _KNOWN else "…"
+        shown = parts[:2] if first in ("session", "operations") else [first, *("…" for _ in parts[1:3])]
         self._venue.journal.request(self._venue.now_ns, method, "/" + "/".join(shown), reply.status, code)
         return reply
+
+    def prepare(self, request: Request) -> None:
+        """Make the candles that a request will ask for: what takes long of an answer, and any thread may do."""
+        parts = request.path.removeprefix(BASE).strip("/").split("/")
+        contract = self._venue.contracts.get(unquote(parts[1])) if parts[0] == "prices" and len(parts) == 2 else None
+        if contract is not None:
+            with contextlib.suppress(BadQuery):  # `handle` will say so
+                self._history.candles(contract, dict(parse_qsl(request.query)), self._venue.now_ns)
 
     def _answer(self, request: Request, method: str, parts: list[str], query: dict[str, str]) -> Reply:
         venue = self._venue
@@ -211,7 +221,8 @@ class Rest:
         if not (size.isdigit() and number.isdigit() and int(number)):
             raise ErrorReply(400, "invalid.input.pageSize")  # ours
         page_size = int(size) or max(len(found), 1)
-        page = found[(int(number) - 1) * page_size :][:page_size]
+        begin = (int(number) - 1) * page_size
+        page = found.rows(begin, begin + page_size)
         self._spend(len(page))
         return Reply(
             200,
@@ -236,9 +247,10 @@ class Rest:
         contract = self._contract(epic)
         found = self._history.candles(contract, {"resolution": resolution, "max": points}, self._venue.now_ns)
         self._spend(len(found))
-        for row in found:
+        rows = found.rows(0, len(found))
+        for row in rows:
             del row["snapshotTimeUTC"]  # version 2 has none
-        body = {"prices": found, "instrumentType": contract.type}
+        body = {"prices": rows, "instrumentType": contract.type}
         return Reply(200, body | {"allowance": self._allowance.body(self._venue.now_ns)})
 
     def _spend(self, points: int) -> None:

@@ -11,7 +11,6 @@ import contextlib
 import json
 import socket
 import struct
-from typing import Any
 
 from tapehub.errors import ConfigError, MissingExtra
 from tapehub.feeds.sim.rest import BASE, Request, Rest
@@ -43,7 +42,6 @@ class Server:
         self.port = 0
         self._runner: web.AppRunner | None = None
         self._clockwork: asyncio.Task[None] | None = None
-        self._sockets: set[web.WebSocketResponse] = set()
 
     async def start(self) -> None:
         """Listen.
@@ -75,8 +73,7 @@ class Server:
         """Close every connection and stop listening."""
         if self._clockwork is not None:
             self._clockwork.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._clockwork
+            await asyncio.wait({self._clockwork})  # what it raised, `check` raises
         for channel in list(self._venue.tlcp.channels):
             self._venue.tlcp.drop(channel, "close")
         if self._runner is not None:
@@ -96,8 +93,13 @@ class Server:
 
     async def _on_rest(self, request: web.Request) -> web.Response:
         body = await request.read()
-        self._venue.advance()
         asked = Request(request.method, request.path, request.query_string, request.headers, body)
+        if f"{BASE}/prices/" in request.path:
+            # A week of made-up minutes takes a second: streams must not wait for it.
+            await asyncio.to_thread(self._rest.prepare, asked)
+        self._venue.advance()
+        if self._venue.unreachable:
+            _reset(request)
         reply = self._rest.handle(asked)
         text = b"" if reply.body is None else json.dumps(reply.body).encode()
         headers = {"Content-Type": _JSON, **reply.headers}
@@ -137,10 +139,12 @@ class Server:
     # ------------------------------------------------------------ streaming
 
     async def _on_socket(self, request: web.Request) -> web.StreamResponse:
+        if self._venue.unreachable:
+            _reset(request)
         response = web.WebSocketResponse(protocols=_PROTOCOLS, timeout=0.5, compress=False)
         await response.prepare(request)
         channel = self._venue.tlcp.open("ws", response.ws_protocol or _PROTOCOLS[-1])
-        channel.wake, woken = _alarm()
+        woken = _alarm(request, channel)
         reader = asyncio.create_task(self._read(response, channel))
         try:
             while not reader.done():
@@ -155,10 +159,9 @@ class Server:
             pass
         finally:
             reader.cancel()
+            self._venue.tlcp.close(channel)
             with contextlib.suppress(asyncio.CancelledError, ConnectionError):
                 await reader
-            self._venue.tlcp.close(channel)
-        await _hang_up(request, channel)
         if not channel.cut:
             await response.close()
         return response
@@ -172,13 +175,15 @@ class Server:
     async def _on_post(self, request: web.Request) -> web.StreamResponse:
         body = (await request.read()).decode(errors="replace")
         self._venue.advance()
+        if self._venue.unreachable:
+            _reset(request)
         protocol = request.query.get("LS_protocol", "TLCP-2.5.0")
         name = request.match_info["request"]
         channel = self._venue.tlcp.post(name, protocol, request.query_string, body)
         response = web.StreamResponse(headers={"Content-Type": _TEXT, "Cache-Control": "no-store"})
         try:
             await response.prepare(request)
-            channel.wake, woken = _alarm()
+            woken = _alarm(request, channel)
             while True:
                 lines = channel.take()
                 if lines:
@@ -192,13 +197,19 @@ class Server:
             pass
         finally:
             self._venue.tlcp.close(channel)
-        await _hang_up(request, channel)
         return response
 
 
-def _alarm() -> tuple[Any, asyncio.Event]:
+def _alarm(request: web.Request, channel: Channel) -> asyncio.Event:
+    """Be woken when there is something to do; a cut happens at once, though a write wait for a slow peer."""
     woken = asyncio.Event()
-    return woken.set, woken
+
+    def wake() -> None:
+        woken.set()
+        _hang_up(request, channel)
+
+    channel.wake = wake
+    return woken
 
 
 async def _either(woken: asyncio.Event, reader: asyncio.Task[None]) -> None:
@@ -213,16 +224,25 @@ async def _either(woken: asyncio.Event, reader: asyncio.Task[None]) -> None:
         woken.clear()
 
 
-async def _hang_up(request: web.Request, channel: Channel) -> None:
+def _hang_up(request: web.Request, channel: Channel) -> None:
     """Close the socket as the script says: with a FIN, or with a reset."""
     transport = request.transport
     if not channel.cut or transport is None:
         return
     if channel.cut == "reset":
-        raw = transport.get_extra_info("socket")
-        if raw is not None:
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        with contextlib.suppress(ConnectionResetError):
+            _reset(request)
     transport.abort()
+
+
+def _reset(request: web.Request) -> None:
+    """Reset a connection in place of an answer; what the handler writes afterwards goes nowhere."""
+    transport = request.transport
+    raw = None if transport is None else transport.get_extra_info("socket")
+    if transport is not None and raw is not None:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+    raise ConnectionResetError("the script cut the connection")
 
 
 def _json(status: int, body: object) -> web.Response:

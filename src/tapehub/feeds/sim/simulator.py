@@ -23,7 +23,7 @@ from tapehub.feeds.sim.venue import Venue
 if TYPE_CHECKING:
     from tapehub.feeds.sim.server import Server
 
-__all__ = ["Simulator", "SimulatorThread"]
+__all__ = ["SYMBOLS", "Simulator", "SimulatorThread"]
 
 SYMBOLS = ("EUR_USD", "GBP_USD", "USD_JPY", "AUD_USD", "XAU_USD", "DE40")
 _START_S = 20.0
@@ -99,13 +99,13 @@ class Simulator:
         """Give what was asked and done."""
         return self.venue.journal
 
-    def inject(self, fault: Fault | FaultKind | str, **fields: Any) -> None:
+    def inject(self, kind: Fault | FaultKind | str, **fields: Any) -> None:
         """Let a fault begin now: a `Fault`, or a kind with the keys of a script (`for_` is ``for``).
 
         Raises:
             ConfigError: a key or a value makes no sense.
         """
-        self.venue.inject(_fault(fault, fields))
+        self.venue.inject(_fault(kind, fields))
 
     def check(self) -> None:
         """Raise what stopped the simulation, if anything did."""
@@ -168,10 +168,14 @@ class SimulatorThread:
         """Give what was asked and done: counters may be read at any time, `entries` through `call`."""
         return self._sim.log
 
-    def inject(self, fault: Fault | FaultKind | str, **fields: Any) -> None:
+    def inject(self, kind: Fault | FaultKind | str, **fields: Any) -> None:
         """Let a fault begin now, and return when it has: see `Simulator.inject`."""
-        made = _fault(fault, fields)
+        made = _fault(kind, fields)
         self.call(lambda sim: sim.inject(made))
+
+    def check(self) -> None:
+        """Raise what stopped the simulation, if anything did."""
+        self.call(Simulator.check)
 
     def call(self, function: Callable[[Simulator], T]) -> T:
         """Run a function of the simulator in its own thread, and give what it gives."""

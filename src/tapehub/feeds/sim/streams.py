@@ -32,11 +32,11 @@ class Channel:
         cut: close it now: ``close`` or ``reset``; lines not taken yet are lost.
         frozen: neither send nor read, but keep it open.
         budget: characters left of an HTTP answer's promised length; None without one.
-        spoke: something was written since this was last looked at.
+        said_ns: when something was written last.
         wake: called when there is something to do.
     """
 
-    def __init__(self, kind: str, protocol: str) -> None:
+    def __init__(self, kind: str, protocol: str, steady: Callable[[], int]) -> None:
         self.kind = kind
         self.protocol = protocol
         self.lines: deque[str] = deque()
@@ -47,7 +47,8 @@ class Channel:
         self.frozen = False
         self.unread: list[str] = []
         self.budget: int | None = None
-        self.spoke = False
+        self.said_ns = steady()
+        self._steady = steady
         self.wake: Callable[[], None] = _nothing
 
     @property
@@ -58,7 +59,7 @@ class Channel:
     def write(self, line: str) -> None:
         """Append a line, without its end."""
         self.lines.append(line)
-        self.spoke = True
+        self.said_ns = self._steady()
         if self.budget is not None:
             self.budget -= len(line) + 2
         self.wake()
@@ -144,7 +145,7 @@ class Session:
         self.keepalive_ms = 0
         self.inactivity_ms = 0
         self.send_sync = True
-        self.began_ns = self.heard_ns = self.said_ns = self.synced_ns = self.unbound_ns = 0
+        self.began_ns = self.heard_ns = self.synced_ns = self.unbound_ns = 0
         self.poll_until_ns: int | None = None
         self.poll_ms = 0
         self.poll_from = 0

@@ -35,7 +35,7 @@ class Tlcp:
 
     def open(self, kind: str, protocol: str) -> Channel:
         """Take a connection."""
-        channel = Channel(kind, protocol.removesuffix(".lightstreamer.com"))
+        channel = Channel(kind, protocol.removesuffix(".lightstreamer.com"), self._steady)
         self.channels.append(channel)
         return channel
 
@@ -79,6 +79,8 @@ class Tlcp:
         unread, channel.unread = channel.unread, []
         for text in unread:
             self.receive(channel, text)
+        if channel.session is not None:
+            channel.session.flush()
         channel.wake()
 
     # ------------------------------------------------------------ time
@@ -111,11 +113,8 @@ class Tlcp:
         if channel.budget is not None and channel.budget < 1_000:
             self._loop(session, 0)
             return
-        if channel.spoke:
-            session.said_ns, channel.spoke = now, False
-        elif now - session.said_ns >= session.keepalive_ms * _MS:
+        if now - channel.said_ns >= session.keepalive_ms * _MS:
             session.control("PROBE")
-            session.said_ns, channel.spoke = now, False
         if session.send_sync and now - session.synced_ns >= _SYNC_NS:
             session.control(f"SYNC,{(now - session.began_ns) // (1000 * _MS)}")
             session.synced_ns = now
@@ -243,7 +242,7 @@ class Tlcp:
         session.keepalive_ms = min(wanted, settings.keepalive_ms) if wanted else settings.keepalive_ms
         session.inactivity_ms = number_of(params, "LS_inactivity_millis")
         session.send_sync = params.get("LS_send_sync") != "false"
-        session.heard_ns = session.said_ns = now
+        session.heard_ns = now
         if channel.kind == "http":
             channel.budget = number_of(params, "LS_content_length") or None
         channel.write(f"CONOK,{session.id},{settings.request_bytes_max},{session.keepalive_ms},*")

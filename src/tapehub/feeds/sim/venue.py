@@ -1,8 +1,9 @@
 """The simulated venue, without sockets: one clock moves prices, faults, REST and streams together.
 
 Everything that happens has its time and its place in one order: ticks of the source, scheduled faults, ends of candles,
-heartbeats. `advance` plays it up to the clock's reading; how often it is called changes nothing of what is said, only
-when. So two runs with the same seed, script, clock readings and requests are the same, line by line.
+heartbeats. `advance` plays it up to the clock's reading; how often it is called changes nothing of what is said to a
+client that keeps up, only when (probes apart). So two runs with the same seed, script, clock readings and requests are
+the same, line by line.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Venue:
 
     Args:
         source: where prices come from.
-        clock: the simulator's; its first reading is when the simulation begins.
+        clock: the simulator's; its first reading is when the simulation begins, and the venue's time never goes back.
         steady: what streaming's own times go by (probes, time-outs): nanoseconds from any origin, never back.
         script: when (ns) each fault begins.
         contracts: what is dealt in; default: all that the table knows on the source's symbols.
@@ -79,7 +80,10 @@ class Venue:
         self._later: list[tuple[int, int, StreamItem, Contract, Tick]] = []
         self._held: dict[str, tuple[StreamItem, Contract, Tick]] = {}
         self._order = itertools.count()
-        self._second_ns = self.now_ns + self._beat_ns
+        self._beat_ns = round(self.settings.heartbeat_s * _SECOND)
+        self._grace_ns = round(self.settings.end_of_candle_s * _SECOND)
+        self._beat_at_ns = self.now_ns + self._beat_ns
+        self._settled_until_ns = 0
         self._thaw_ns: int | None = None
         self._states: dict[str, str] = {}
         for at_ns, fault in script:
@@ -98,7 +102,7 @@ class Venue:
             later_ns = self._later[0][0] if self._later else _NEVER
             thaw_ns = _NEVER if self._thaw_ns is None else self._thaw_ns
             fault_ns = _NEVER if fault_ns is None else fault_ns
-            at_ns = min(tick_ns, fault_ns, end_ns, later_ns, thaw_ns, self._second_ns)
+            at_ns = min(tick_ns, fault_ns, end_ns, later_ns, thaw_ns, self._beat_at_ns)
             if at_ns > now:
                 break
             self._move(max(at_ns, self.now_ns))
@@ -141,7 +145,12 @@ class Venue:
 
     def items_of(self, user: str, group: str, schema: tuple[str, ...], mode: str, adapter: str) -> Sequence[StreamItem]:
         """Find the items of a subscription."""
-        return self.items.find(user, group, schema, mode, adapter, self.is_unknown)
+        found = self.items.find(user, group, schema, mode, adapter, self.is_unknown)
+        for item, contract in itertools.chain.from_iterable(self.items.prices.values()):
+            if item in found:
+                self._states[item.name] = self.state_of(contract)  # the snapshot tells it
+        self._settled_until_ns = 0
+        return found
 
     def said(self, event: str, detail: str = "") -> None:
         """Write down what happened."""
@@ -153,6 +162,11 @@ class Venue:
         """Find the fault that hits this time."""
         return self.faults.hit(kind, self.now_ns, *names)
 
+    @property
+    def unreachable(self) -> bool:
+        """Tell whether nothing gets through: whoever serves the venue resets what comes."""
+        return self.hit(FaultKind.OUTAGE) is not None
+
     def is_unknown(self, epic: str) -> bool:
         """Tell whether an epic is not dealt in (now)."""
         return epic not in self.contracts or self.hit(FaultKind.BAD_EPIC, epic, self.contracts[epic].symbol) is not None
@@ -163,14 +177,6 @@ class Venue:
         return status_of(self.market, contract, self.now_ns) if fault is None else fault.state
 
     # ------------------------------------------------------------ what happens
-
-    @property
-    def _beat_ns(self) -> int:
-        return round(self.settings.heartbeat_s * _SECOND)
-
-    @property
-    def _grace_ns(self) -> int:
-        return round(self.settings.end_of_candle_s * _SECOND)
 
     def _move(self, to_ns: int) -> None:
         self.now_ns = self.market.now_ns = to_ns
@@ -250,16 +256,23 @@ class Venue:
             self.market.finish(symbol, frame)
 
     def _beat(self) -> None:
-        self._second_ns += self._beat_ns
+        self._beat_at_ns += self._beat_ns
         heartbeat = self.items.items.get(HEARTBEAT)
         if heartbeat is not None and heartbeat.watchers and not self._muted(heartbeat):
             heartbeat.publish({"HEARTBEAT": str(self.now_ns // 1_000_000)})
+        if self.items.prices and (self.now_ns >= self._settled_until_ns or not self.faults.quiet):
+            self._tell_states()
+
+    def _tell_states(self) -> None:
+        """Tell of markets that opened, closed or were suspended since their last quote."""
+        changes = [self.market.next_change_ns(symbol, self.now_ns) for symbol in self.items.prices]
+        # A fault that has just ended must be looked for once more.
+        self._settled_until_ns = min(changes) if self.faults.quiet else 0
         for rows in self.items.prices.values():
             for item, contract in rows:
                 state = self.state_of(contract)
                 last = self.market.last(contract.symbol)
-                known = self._states.setdefault(item.name, state)
-                if state != known and last is not None and not self._muted(item):
+                if state != self._states[item.name] and last is not None and not self._muted(item):
                     self._states[item.name] = state
                     item.publish(price_values(contract, self.market, last, state))
 
@@ -270,9 +283,9 @@ class Venue:
             for channel in self.tlcp.channels:
                 channel.frozen = True
             self._thaw_ns = None if fault.duration_s is None else self.now_ns + round(fault.duration_s * _SECOND)
-        elif kind in (FaultKind.CUT, FaultKind.FORGET_SESSIONS):
+        elif kind in (FaultKind.CUT, FaultKind.FORGET_SESSIONS, FaultKind.OUTAGE):
             for channel in list(self.tlcp.channels):
-                self.tlcp.drop(channel, fault.how)
+                self.tlcp.drop(channel, "reset" if kind is FaultKind.OUTAGE else fault.how)
             if kind is FaultKind.FORGET_SESSIONS:
                 self.tlcp.forget_all()
         elif kind is FaultKind.EXPIRE_TOKENS:

@@ -89,6 +89,32 @@ def test_a_cut_session_is_recovered_without_loss(market: Market, how: str) -> No
         assert (counts["session created"], counts["session recovered"], counts["login"]) == (1, 1, 0)
 
 
+def test_a_client_skips_what_a_recovery_repeats() -> None:
+    market = Market(recovery_overlap=3)
+    with market.sim, market.official() as client:
+        client.subscribe("DISTINCT", [TICK], FIELDS)
+        client.until(lambda: client.snapshots_ended == [TICK], "told of the snapshot's end")
+        market.advance(5)
+        client.until(lambda: len(client.updates) == 6, "sent 5 ticks")
+        market.sim.inject("cut")
+        market.advance(5)
+        client.until(lambda: len(client.updates) == 11, "sent what it missed")
+        market.advance(1)
+        client.until(lambda: len(client.updates) == 12, "sent the next tick")
+        assert client.column("BID") == bids(0, 11)
+
+
+def test_a_frozen_socket_is_left_for_another_without_loss(market: Market) -> None:
+    with market.official() as client:
+        client.subscribe("DISTINCT", [TICK], FIELDS)
+        client.until(lambda: client.snapshots_ended == [TICK], "told of the snapshot's end")
+        market.sim.inject("cut", how="freeze")
+        market.advance(30)
+        client.until(lambda: len(client.updates) == 31, "sent what it missed")
+        assert client.column("BID") == bids(0, 30)
+        assert market.sim.log.counts["session recovered"] == 1
+
+
 def test_a_session_the_server_does_not_know_is_created_anew(market: Market) -> None:
     with market.official(RetryDelay=100) as client:
         client.subscribe("DISTINCT", [TICK], FIELDS)

@@ -172,11 +172,11 @@ class IgFeed(LiveFeed):
 
         match entry:
             case said.Update():
-                if keeper.is_current(entry.name, entry.number):
+                if keeper.is_current(entry.name, entry.serial):
                     protocol.update(entry.name, entry.changes, entry.ts_recv)
                 else:
                     raw = repr((entry.name, entry.changes)).encode()
-                    protocol.say(Malformed(raw, "an update of a session that is over", entry.ts_recv))
+                    protocol.say(Malformed(raw, "an update of a subscription that is over", entry.ts_recv))
             case said.Confirmed():
                 protocol.subscribed(entry.name)
                 keeper.confirmed(entry)

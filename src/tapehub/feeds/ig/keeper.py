@@ -275,13 +275,13 @@ class Keeper:
                     self._stream.subscribe(item)
         return None
 
-    def is_current(self, name: str, number: int) -> bool:
-        """Tell whether an update belongs to the session that confirmed the item last."""
-        return self._confirmed.get(name) == number
+    def is_current(self, name: str, serial: int) -> bool:
+        """Tell whether an update belongs to the item's subscription that was confirmed last."""
+        return self._confirmed.get(name) == serial
 
     def confirmed(self, entry: Confirmed) -> None:
         """Note that the server took a subscription."""
-        self._confirmed[entry.name] = entry.number
+        self._confirmed[entry.name] = entry.serial
         for item in self._plan.items:
             if item.name == entry.name and item.role is Role.TICK:
                 self._retries.pop(item.symbol, None)

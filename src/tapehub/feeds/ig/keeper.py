@@ -104,7 +104,7 @@ class Keeper:
                 try:
                     login = await self._log_in(login, broken)
                     if lender is not None:
-                        await lender.lend(login, self._feed._credentials)
+                        lender.lend(login, self._feed._credentials)
                     await self._look_up()
                 except (FeedError, ConfigError) as error:
                     self._say(StatusKind.REFUSED, str(error))

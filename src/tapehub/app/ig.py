@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from tapehub.app.config import Config, IgConfig, add_epics, config_path, read_config
 from tapehub.app.console import Exit, note, out, print_json
@@ -57,7 +57,7 @@ def search(
     if as_json:
         print_json([_row(market) for market in found])
         return
-    table = Table("epic", "name", "type", "expiry", "state", "bid", "ask", box=None)
+    table = Table(_whole("epic", found), "name", "type", "expiry", "state", "bid", "ask", box=None)
     for market in found:
         table.add_row(
             market.epic, market.name, market.kind, market.expiry, market.status, _shown(market.bid), _shown(market.ask)
@@ -84,7 +84,16 @@ def markets(
     with _account(config.ig) as account:
         found = Catalogue(account, epics, book, config.ig.form).look_up(wanted)
         limit = account.allowances.subscriptions
-    table = Table("symbol", "epic", "name", "state", "mid", "spread, pips", "IG's number / price", box=None)
+    table = Table(
+        "symbol",
+        _whole("epic", found.markets.values()),
+        "name",
+        "state",
+        "mid",
+        "spread, pips",
+        "IG's number / price",
+        box=None,
+    )
     rows = []
     for symbol, market in found.markets.items():
         price, pip = found.scalers[symbol].reference, book.find(symbol).pip_size
@@ -185,6 +194,11 @@ def _row(market: Market) -> dict[str, object]:
         "ask": market.ask,
         "streaming": market.streaming,
     }
+
+
+def _whole(title: str, markets: Iterable[Market]) -> Column:
+    """Make the column of epics: to be copied from, so never shortened."""
+    return Column(title, no_wrap=True, min_width=max((len(market.epic) for market in markets), default=4))
 
 
 def _shown(value: float | None, form: str = "g") -> str:

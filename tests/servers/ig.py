@@ -124,14 +124,13 @@ class Watched:
 
 @asynccontextmanager
 async def watching(
-    symbols: Iterable[str] = SYMBOLS,
+    symbols: tuple[str, ...] = SYMBOLS,
     *,
     venue: Mapping[str, Any] | None = None,
     settings: Mapping[str, Any] | None = None,
     before: Callable[[Simulator], None] | None = None,
     rate: float = 1.0,
-    ticks_per_s: float = 60.0,
-    quoted: Iterable[str] = ("EUR_USD", "USD_JPY", "GBP_USD", "AUD_USD", "USD_CAD", "XAU_USD", "DE40"),
+    ticks_per_s: float = 25.0,
     now: Callable[[Callable[[], int]], Callable[[], int]] = lambda clock: clock,
     **options: Any,
 ) -> AsyncIterator[Watched]:
@@ -144,7 +143,7 @@ async def watching(
         now: wraps the feed's clock.
     """
     clock = VirtualClock(TUESDAY, rate)
-    source = SyntheticSource(list(quoted), 1, ticks_per_s)
+    source = SyntheticSource(symbols, 1, ticks_per_s)
     async with Simulator(VenueSettings(**(venue or {})), clock=clock, source=source) as sim:
         if before is not None:
             before(sim)

@@ -76,7 +76,7 @@ def _options(
 
 
 def _add() -> None:
-    from tapehub.app import backfill, bench, doctor, replay, serve, sim, status, verify, watch
+    from tapehub.app import backfill, bench, doctor, ig, replay, serve, sim, status, verify, watch
 
     app.command()(serve.serve)
     app.command()(replay.replay)
@@ -87,6 +87,7 @@ def _add() -> None:
     app.command()(serve.clock)
     app.command()(backfill.backfill)
     app.command()(sim.sim)
+    app.add_typer(ig.group, name="ig")
     app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(bench.bench)
 
 

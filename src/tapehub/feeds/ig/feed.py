@@ -13,8 +13,9 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from tapehub.errors import ConfigError
-from tapehub.feeds.feed import Event, Guarantees, LiveFeed, Malformed, Repair
+from tapehub.feeds.feed import Event, Guarantees, LiveFeed, Malformed, Repair, Status, StatusKind
 from tapehub.feeds.ig.account import Account
+from tapehub.feeds.ig.backoff import Backoff
 from tapehub.feeds.ig.credentials import Credentials, find_credentials
 from tapehub.feeds.ig.epics import FORMS, looks_like_epic, symbol_of
 from tapehub.feeds.ig.keeper import Keeper
@@ -49,7 +50,8 @@ class IgFeed(LiveFeed):
         settings: what else can be chosen, see `Settings`.
     """
 
-    guarantees = Guarantees(heartbeat=True, receive_times=True)
+    # No heartbeat is promised: IG may refuse that item, and the budget may have no place for it.
+    guarantees = Guarantees(receive_times=True)
 
     def __init__(
         self,
@@ -79,9 +81,11 @@ class IgFeed(LiveFeed):
         self.base_url = base_url
         self.now = now
         self.rng = rng or random.Random()
-        self._credentials = credentials or find_credentials()
+        self.credentials = credentials or find_credentials()
         self._keeper: Keeper | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._barred = Backoff(self.rng, self.settings.barred_first_s, self.settings.barred_ceiling_s)
+        self._barred_until_s = float("-inf")
         self.faults = 0
         self.remarks: dict[str, str] = {}
 
@@ -99,7 +103,14 @@ class IgFeed(LiveFeed):
         Raises:
             VenueError: IG refuses the login for good (its code says why): a changed password, a locked account.
             ConfigError: the account number is none of the login's.
+
+        Iterated again after that, it waits before it logs in: a wrong password that is repeated locks the account, and
+        whoever restarts feeds need not know that.
         """
+        if (wait_s := self._barred_until_s - asyncio.get_running_loop().time()) > 0:
+            why = f"no login before {wait_s / 60:.0f} min have passed, since IG refused the last one for good"
+            yield Status(StatusKind.REFUSED, (), self.now(), why)
+            await asyncio.sleep(wait_s)
         self._loop = asyncio.get_running_loop()
         ready = asyncio.Event()
         protocol = Protocol(self.symbols, self.name)
@@ -129,6 +140,7 @@ class IgFeed(LiveFeed):
                 if len(inbox):
                     digest()
                 if keeping.done() and not protocol.pending:
+                    self._barred_until_s = self._loop.time() + self._barred.next_s()
                     keeping.result()
                     return
         finally:
@@ -146,7 +158,7 @@ class IgFeed(LiveFeed):
         from tapehub.feeds.ig.stream import Inbox
 
         account = Account(
-            self._credentials,
+            self.credentials,
             now=self.now,
             base_url=self.base_url,
             version=self.settings.session_version,
@@ -172,11 +184,11 @@ class IgFeed(LiveFeed):
 
         match entry:
             case said.Update():
-                if keeper.is_current(entry.name, entry.number):
+                if keeper.is_current(entry.name, entry.serial):
                     protocol.update(entry.name, entry.changes, entry.ts_recv)
                 else:
                     raw = repr((entry.name, entry.changes)).encode()
-                    protocol.say(Malformed(raw, "an update of a session that is over", entry.ts_recv))
+                    protocol.say(Malformed(raw, "an update of a subscription that is over", entry.ts_recv))
             case said.Confirmed():
                 protocol.subscribed(entry.name)
                 keeper.confirmed(entry)

@@ -78,7 +78,8 @@ class Keeper:
         self._was_connected = False
         self._error: ServerError | None = None
         self._login_at_s = float("-inf")
-        self._status_at_s = 0.0
+        self._limit = 0
+        self._lender = Lender(feed.settings.lend_at)
         self._streamed_states: set[str] = set()
 
     # ---------------------------------------------------------------- the task
@@ -96,20 +97,23 @@ class Keeper:
             loop.call_soon_threadsafe(self._say, StatusKind.REFUSED, why)
 
         self.account.tell_waits(tell_wait)
-        lender = Lender(self._settings.lend_at) if self._settings.lend else None
         login: Login | None = None
         broken = _Broken("")
         try:
             while True:
                 try:
                     login = await self._log_in(login, broken)
-                    if lender is not None:
-                        await lender.lend(login, self._feed._credentials)
+                    self._lend(login)
                     await self._look_up()
-                except (FeedError, ConfigError) as error:
+                except ConfigError as error:
                     self._say(StatusKind.REFUSED, str(error))
-                    if not isinstance(error, FeedError):
-                        raise
+                    raise
+                except Exception as error:
+                    # A reply that cannot be read is as passing as one that does not come.
+                    known = isinstance(error, FeedError)
+                    self._say(StatusKind.REFUSED, str(error) if known else f"{type(error).__name__} while logging in")
+                    if not known:
+                        _log.exception("while logging in")
                     remedy = remedy_of(error.code, error.status) if isinstance(error, VenueError) else Remedy.RETRY
                     if remedy in _FOR_GOOD:
                         raise
@@ -126,8 +130,11 @@ class Keeper:
                     broken.tokens_refused = broken.tokens_refused or _about_tokens(self._error.code)
         finally:
             self._close_stream()
-            if lender is not None:
-                lender.close()
+            self._lender.close()
+
+    def _lend(self, login: Login) -> None:
+        if self._settings.lend:
+            self._lender.lend(login, self._feed.credentials)
 
     async def _log_in(self, login: Login | None, broken: _Broken) -> Login:
         relogin = broken.tokens_refused
@@ -144,13 +151,13 @@ class Keeper:
         unknown = [one for one in self._feed.symbols if one not in self._known.epics and one not in self._known.refused]
         if unknown:
             self._add(await self._ask(lambda: self._catalogue.look_up(unknown)))
-        limit = self.account.allowances.subscriptions
+        self._limit = self.account.allowances.subscriptions
         if self._settings.subscriptions_max is not None:
-            limit = min(limit, self._settings.subscriptions_max)
+            self._limit = min(self._limit, self._settings.subscriptions_max)
         login = self.account.login()
         wanted = {symbol: self._known.epics[symbol] for symbol in self._feed.symbols if symbol in self._known.epics}
         self._plan = plan_of(
-            limit, wanted, login.account, heartbeat=self._settings.heartbeat, states=self._settings.states,
+            self._limit, wanted, login.account, heartbeat=self._settings.heartbeat, states=self._settings.states,
             candles=self._settings.candles,
         )  # fmt: skip
         for symbol, why in self._plan.refused.items():
@@ -187,7 +194,7 @@ class Keeper:
         )  # fmt: skip
         self._stream.connect(self._plan.items)
         deadline_s = self._clock() + self._settings.connect_within_s
-        self._status_at_s = self._clock() + self._settings.status_every_s
+        chores = asyncio.create_task(self._chores(login), name="ig-chores")
         try:
             while True:
                 order = None
@@ -201,8 +208,9 @@ class Keeper:
                     deadline_s = self._clock() + self._settings.connect_within_s
                 elif self._clock() > deadline_s:
                     return _Broken(f"not connected within {self._settings.connect_within_s:g} s")
-                login = await self._timers(login)
         finally:
+            chores.cancel()
+            await asyncio.gather(chores, return_exceptions=True)
             self._close_stream()
 
     def _close_stream(self) -> None:
@@ -213,26 +221,34 @@ class Keeper:
             self._connected = False
             self._say(StatusKind.DISCONNECTED, "connection given up")
 
-    async def _timers(self, login: Login) -> Login:
+    async def _chores(self, login: Login) -> None:
         """Renew tokens that age, ask for states that no stream tells, try refused symbols again.
 
-        None of it is worth the connection: what fails here is logged and tried again.
+        A task beside the connection, which none of it is worth: what fails here is logged, and tried again later each
+        time, since a login that is refused while the stream is well must not be repeated every second.
         """
-        try:
-            if self.account.due():
-                login = await self._ask(lambda: self.account.fresh(login))
+        backoff = Backoff(self._feed.rng, self._settings.item_retry_first_s, self._settings.item_retry_ceiling_s)
+        status_at_s = self._clock() + self._settings.status_every_s
+        while True:
+            await asyncio.sleep(_TICK_S)
+            try:
+                if self.account.due():
+                    await self._ask(lambda login=login: self.account.fresh(login))  # type: ignore[misc]
+                if self._clock() >= status_at_s:
+                    status_at_s = self._clock() + self._settings.status_every_s
+                    await self._ask_states()
+                for symbol in [one for one, retry in self._retries.items() if self._clock() >= retry.at_s]:
+                    await self._reconsider(symbol)
+                backoff.reset()
+            except Exception as error:
+                _log.warning("while connected: %s: %s", type(error).__name__, error)
+                await asyncio.sleep(backoff.next_s())
+            latest = self.account.current
+            if latest is not None and latest.serial != login.serial:
+                login = latest
+                self._lend(login)
                 if self._stream is not None:
                     self._stream.set_password(login.stream_password)
-            if self._clock() >= self._status_at_s:
-                self._status_at_s = self._clock() + self._settings.status_every_s
-                await self._ask_states()
-            for symbol in [one for one, retry in self._retries.items() if self._clock() >= retry.at_s]:
-                await self._reconsider(symbol)
-        except (FeedError, ConfigError) as error:
-            _log.warning("while connected: %s", error)
-            self._status_at_s = self._clock() + self._settings.status_every_s
-            await asyncio.sleep(_TICK_S)
-        return login
 
     async def _ask_states(self) -> None:
         silent = {
@@ -254,7 +270,7 @@ class Keeper:
         item = tick_item(symbol, found.epics[symbol])
         if not self._plan.has(Role.TICK, symbol):
             # It had no place in the plan: only a free one is taken, nobody else's.
-            if len(self._plan.items) >= self.account.allowances.subscriptions:
+            if len(self._plan.items) >= self._limit:
                 return
             self._plan = Plan((*self._plan.items, item), self._plan.refused, self._plan.left_out)
         self._protocol.assign(self._plan.items, self._known.scalers)
@@ -275,13 +291,13 @@ class Keeper:
                     self._stream.subscribe(item)
         return None
 
-    def is_current(self, name: str, number: int) -> bool:
-        """Tell whether an update belongs to the session that confirmed the item last."""
-        return self._confirmed.get(name) == number
+    def is_current(self, name: str, serial: int) -> bool:
+        """Tell whether an update belongs to the item's subscription that was confirmed last."""
+        return self._confirmed.get(name) == serial
 
     def confirmed(self, entry: Confirmed) -> None:
         """Note that the server took a subscription."""
-        self._confirmed[entry.name] = entry.number
+        self._confirmed[entry.name] = entry.serial
         for item in self._plan.items:
             if item.name == entry.name and item.role is Role.TICK:
                 self._retries.pop(item.symbol, None)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import socket
 import stat
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BorrowedSession", "Lender", "borrow", "socket_path"]
 
+_log = logging.getLogger("tapehub.feeds.ig")
 _TIMEOUT_S = 5.0
 _REPLY_BYTES_MAX = 65_536
 
@@ -117,54 +119,72 @@ def borrow(path: Path) -> BorrowedSession:
 
 
 class Lender:
-    """Answer whoever asks with the latest session. In one event loop."""
+    """Answer whoever asks with the latest session. In one event loop.
+
+    An answer is smaller than a socket's buffer, so it is sent at once and no connection outlives it.
+    """
 
     def __init__(self, path: Path | None = None) -> None:
         self._chosen = path
         self.path: Path | None = None
-        self._server: asyncio.AbstractServer | None = None
+        self._listening: socket.socket | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._reply = b""
 
-    async def lend(self, login: Login, credentials: Credentials) -> None:
+    def lend(self, login: Login, credentials: Credentials) -> None:
         """Lend this session from now on; a place that cannot be had is no reason to have no data."""
         session = {
-            "account": login.account, "account_type": credentials.account_type.name.lower(), "endpoint": login.endpoint,
-            "base_url": login.base_url, "api_key": credentials.api_key, "cst": login.cst,
+            "account": login.account,
+            "account_type": credentials.account_type.name.lower(),
+            "endpoint": login.endpoint,
+            "base_url": login.base_url,
+            "api_key": credentials.api_key,
+            "cst": login.cst,
             "security_token": login.security_token,
-        }  # fmt: skip
+        }
         self._reply = json.dumps(session).encode()
-        if self._server is not None:
-            return
-        path = self._chosen or socket_path(credentials.account_type.name)
-        if _make_private(path.parent) and not _answers(path):
-            with contextlib.suppress(OSError):
-                path.unlink(missing_ok=True)
-                before = os.umask(0o177)
-                try:
-                    self._server = await asyncio.start_unix_server(self._serve, path)
-                finally:
-                    os.umask(before)
-                self.path = path
+        if self._listening is None:
+            path = self._chosen or socket_path(credentials.account_type.name)
+            if _make_private(path.parent) and not _answers(path):
+                self._listen(path)
 
     def close(self) -> None:
         """Lend nothing any more."""
         self._reply = b""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-            if self.path is not None:
-                self.path.unlink(missing_ok=True)
+        listening, self._listening = self._listening, None
+        if listening is not None and self._loop is not None and self.path is not None:
+            self._loop.remove_reader(listening)
+            listening.close()
+            self.path.unlink(missing_ok=True)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        line = writer.get_extra_info("socket")
+    def _listen(self, path: Path) -> None:
+        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        before = os.umask(0o177)
         try:
-            if _owner_of(line) == os.getuid():
-                writer.write(self._reply)
-                await writer.drain()
-        except OSError:
-            pass  # who asked is gone
+            path.unlink(missing_ok=True)
+            listening.bind(os.fspath(path))
+            listening.listen(16)
+            listening.setblocking(False)
+        except OSError as error:
+            listening.close()
+            _log.warning("the session is not lent: %s: %s", path, error.strerror or error)
+            return
         finally:
-            writer.close()
+            os.umask(before)
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(listening, self._answer)
+        self._listening, self.path = listening, path
+
+    def _answer(self) -> None:
+        assert self._listening is not None
+        try:
+            line, _ = self._listening.accept()
+        except OSError:  # who asked is gone
+            return
+        with line, contextlib.suppress(OSError):
+            line.setblocking(False)
+            if _owner_of(line) == os.getuid():
+                line.sendall(self._reply)
 
 
 def _owner_of(line: Any) -> int:

@@ -75,12 +75,16 @@ class Protocol:
         self.received: Counter[str] = Counter()
 
     def assign(self, items: Iterable[Item], scalers: Mapping[str, Scaler]) -> None:
-        """Take a plan's items in place of those before."""
+        """Take a plan's items in place of those before; what is merged of an item that stays is kept."""
         steps = {
             Role.TICK: self._tick, Role.HEARTBEAT: self._heartbeat, Role.PRICE: self._state, Role.CANDLE: self._candle,
         }  # fmt: skip
-        self._items = {}
+        before, self._items = self._items, {}
         for item in items:
+            known = before.get(item.name)
+            if known is not None and known.item == item and known.scaler is scalers.get(item.symbol):
+                self._items[item.name] = known
+                continue
             index = self._symbols.index(item.symbol) if item.symbol else -1
             merged = _Merged(item, index, scalers.get(item.symbol))
             merged.step = steps[item.role]

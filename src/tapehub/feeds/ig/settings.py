@@ -23,6 +23,7 @@ class Settings:
         retry_first_s, retry_ceiling_s: waits before a new connection.
         item_retry_first_s, item_retry_ceiling_s: waits before a refused symbol is tried again.
         login_every_s: a repair by login no sooner than this after the last login.
+        barred_first_s, barred_ceiling_s: waits before a login, after one that was refused for good.
         connect_within_s: give a connection up that is not there by then.
         lend: let code of the same user borrow the session over a socket.
         lend_at: the socket's path; None for the usual place.
@@ -41,6 +42,8 @@ class Settings:
     item_retry_first_s: float = 60.0
     item_retry_ceiling_s: float = 1800.0
     login_every_s: float = 60.0
+    barred_first_s: float = 600.0
+    barred_ceiling_s: float = 6 * 3600.0
     connect_within_s: float = 20.0
     lend: bool = True
     lend_at: Path | None = None

@@ -8,6 +8,7 @@ an entry of the inbox as well.
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypeAlias
@@ -19,14 +20,16 @@ __all__ = [
     "Confirmed", "Entry", "Fault", "Inbox", "ItemRefused", "Lost", "ServerError", "State", "Stream", "Update",
 ]  # fmt: skip
 
+_serials = itertools.count(1)  # of all subscriptions of the process, so that late updates of an old one are known
+
 
 class Update(NamedTuple):
-    """Carry what changed in an item, as the stream with that number said."""
+    """Carry what changed in an item, as the subscription with that serial number said."""
 
     name: str
     changes: dict[str, str | None]
     ts_recv: int
-    number: int
+    serial: int
 
 
 class Confirmed(NamedTuple):
@@ -34,7 +37,7 @@ class Confirmed(NamedTuple):
 
     name: str
     ts_recv: int
-    number: int
+    serial: int
 
 
 class ItemRefused(NamedTuple):
@@ -162,7 +165,7 @@ class Stream:
         if item.adapter:
             subscription.setDataAdapter(item.adapter)
         subscription.setRequestedSnapshot("yes")
-        subscription.addListener(_ItemListener(item.name, self._inbox, self._now, self.number))
+        subscription.addListener(_ItemListener(item.name, self._inbox, self._now, next(_serials)))
         self._subscriptions[item.name] = subscription
         self._client.subscribe(subscription)
 
@@ -189,21 +192,21 @@ class _ConnectionListener(ClientListener):  # type: ignore[misc]
 
 
 class _ItemListener(SubscriptionListener):  # type: ignore[misc]
-    def __init__(self, name: str, inbox: Inbox, now: Callable[[], int], number: int) -> None:
+    def __init__(self, name: str, inbox: Inbox, now: Callable[[], int], serial: int) -> None:
         self._name = name
         self._inbox = inbox
         self._now = now
-        self._number = number
+        self._serial = serial
 
     def onItemUpdate(self, update: Any) -> None:  # noqa: N802
         try:
-            self._inbox.put(Update(self._name, update.getChangedFields(), self._now(), self._number))
+            self._inbox.put(Update(self._name, update.getChangedFields(), self._now(), self._serial))
         except Exception as error:
             self._failed("onItemUpdate", error)
 
     def onSubscription(self) -> None:  # noqa: N802
         try:
-            self._inbox.put(Confirmed(self._name, self._now(), self._number))
+            self._inbox.put(Confirmed(self._name, self._now(), self._serial))
         except Exception as error:
             self._failed("onSubscription", error)
 

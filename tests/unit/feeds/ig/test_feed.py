@@ -73,6 +73,17 @@ def test_a_bad_epic_is_refused_by_name_while_the_others_flow() -> None:
     run(test)
 
 
+def test_a_symbol_that_no_table_has_is_looked_up() -> None:
+    async def test() -> None:
+        async with watching(("EUR_SEK",)) as watched:
+            await watched.flowing(("EUR_SEK",))
+            watched.assert_as_quoted("EUR_SEK", 5)
+            assert watched.requests("GET /markets 200")
+            assert watched.feed.book.name("CS.D.EURSEK.CFD.IP") == "EUR_SEK"
+
+    run(test)
+
+
 def test_an_epic_that_streaming_refuses_takes_no_other_down_and_is_tried_again() -> None:
     async def test() -> None:
         async with watching(SYMBOLS) as watched:

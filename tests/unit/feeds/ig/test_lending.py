@@ -8,6 +8,7 @@ import stat
 import struct
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ import pytest
 import tapehub.ig
 from tapehub.errors import FeedError
 from tapehub.feeds.ig import lending
-from tests.servers.ig import watching
+from tapehub.feeds.ig.account import Login
+from tests.servers.ig import CREDENTIALS, watching
 
 BORROWER = """
 import json, sys
@@ -75,23 +77,27 @@ def test_tokens_that_were_renewed_are_the_ones_lent(tmp_path: Path) -> None:
 def test_another_users_process_gets_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = tmp_path / "ig.sock"
     tmp_path.chmod(0o700)
+    login = Login("ACC", "https://stream", "https://rest", "the-cst", "the-xst", 1)
 
     async def test() -> None:
         lender = lending.Lender(place)
-        lender._reply = b'{"secret": 1}'
-        lender._server = await asyncio.start_unix_server(lender._serve, place)
+        lender.lend(login, CREDENTIALS)
         try:
-            reader, writer = await asyncio.open_unix_connection(place)
-            assert await reader.read() == b'{"secret": 1}'
-            writer.close()
-            monkeypatch.setattr(lending, "_owner_of", lambda line: os.getuid() + 1)
-            reader, writer = await asyncio.open_unix_connection(place)
-            assert await reader.read() == b""
-            writer.close()
+            assert (await asyncio.to_thread(lending.borrow, place)).cst == "the-cst"
+            mine = os.getuid()
+            # Seen from the collector, whoever asks is another user; seen from there, the collector is the same one.
+            main = threading.main_thread()
+            monkeypatch.setattr(
+                lending, "_owner_of", lambda line: mine + 1 if threading.current_thread() is main else mine
+            )
+            with pytest.raises(FeedError, match="lends no session"):
+                await asyncio.to_thread(lending.borrow, place)
+            monkeypatch.setattr(lending, "_owner_of", lambda line: mine + 1)
             with pytest.raises(FeedError, match="belongs to another user"):
                 await asyncio.to_thread(lending.borrow, place)
         finally:
-            lender._server.close()
+            lender.close()
+        assert not place.exists()
 
     asyncio.run(test())
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tapehub.errors import ConfigError, VenueError
-from tapehub.feeds import StatusKind
+from tapehub.feeds import Status, StatusKind
 from tapehub.feeds.ig import Credentials
 from tests.servers.ig import watching
 
@@ -30,6 +30,45 @@ def test_a_wrong_password_is_tried_once_and_said() -> None:
 
     with pytest.raises(VenueError):
         run(test)
+
+
+def test_whoever_starts_the_feed_again_does_not_hammer_the_login() -> None:
+    async def test() -> None:
+        wrong = Credentials("demo", "wrong-word", "demo-key")
+        async with watching(("EUR_USD",), credentials=wrong) as watched:
+            assert watched.consuming is not None
+            with pytest.raises(VenueError):
+                await watched.consuming
+            for _ in range(3):
+                stream = watched.feed.events()
+                event = await anext(stream)
+                assert isinstance(event, Status)
+                assert event.kind is StatusKind.REFUSED
+                assert "no login before" in event.detail
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(anext(stream), 0.05)
+                await stream.aclose()
+            assert len(watched.requests("POST /session")) == 1
+
+    with pytest.raises(VenueError):
+        run(test)
+
+
+def test_a_renewal_that_is_refused_costs_neither_the_connection_nor_login_after_login() -> None:
+    async def test() -> None:
+        settings = {"assumed_life_s": 60.0, "item_retry_first_s": 60.0}
+        async with watching(("EUR_USD",), rate=60.0, ticks_per_s=0.5, settings=settings) as watched:
+            await watched.flowing(("EUR_USD",))
+            watched.sim.inject("refuse_login", code="error.security.client-suspended")
+            watched.sim.inject("expire_tokens")
+            await watched.until(lambda: len(watched.requests("POST /session 401")) == 1)
+            await asyncio.sleep(2.2)
+            await watched.flowing(("EUR_USD",))
+            assert len(watched.requests("POST /session")) == 2
+            assert len(watched.statuses(StatusKind.CONNECTED)) == 1
+            assert not watched.statuses(StatusKind.DISCONNECTED)
+
+    run(test)
 
 
 def test_a_used_up_minute_is_waited_for() -> None:

@@ -89,6 +89,16 @@ def test_a_bid_from_before_is_never_paired_with_an_ask_from_after(protocol: Prot
     assert rows([second]) == [("EUR_USD", 2 * MS, 3, 1.15994, 1.16)]
 
 
+def test_a_new_plan_keeps_what_is_merged_of_items_that_stay(protocol: Protocol) -> None:
+    protocol.update(EUR, {"BID": "11514.9", "OFR": "11515.5", "UTM": "1"}, 1)
+    scalers = {symbol: merged.scaler for symbol, merged in (("EUR_USD", protocol._items[EUR]),) if merged.scaler}
+    protocol.assign(plan_of(1, EPICS, "ACC").items, scalers)
+    protocol.update(EUR, {"UTM": "2"}, 2)
+    assert len(rows(protocol.take())) == 2
+    protocol.update(JPY, {"BID": "154.1", "OFR": "154.2", "UTM": "3"}, 3)
+    assert isinstance(protocol.take()[0], Malformed)
+
+
 def test_another_items_subscription_clears_nothing_of_this_one(protocol: Protocol) -> None:
     protocol.update(EUR, {"BID": "11514.9", "OFR": "11515.5", "UTM": "1"}, 1)
     protocol.subscribed(JPY)

@@ -1,0 +1,148 @@
+"""`tapehub.toml`: read with its types checked, written with everything kept that stands in it.
+
+``TAPEHUB_CONFIG`` names the file, else it is ``~/.config/tapehub/tapehub.toml``; none is needed. An environment
+variable overrides a setting: ``TAPEHUB_IG__FORM=MINI`` for ``form`` in ``[ig]``. Credentials do not belong here, and
+are refused.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tapehub.errors import ConfigError, MissingExtra
+from tapehub.model.instruments import InstrumentBook
+
+try:
+    import tomlkit
+    from pydantic import BaseModel, ConfigDict, Field, ValidationError
+    from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+    from tomlkit.exceptions import TOMLKitError
+except ImportError as error:
+    raise MissingExtra(error.name or "pydantic-settings", "cli", "tapehub.toml") from error
+
+__all__ = ["Config", "IgConfig", "add_epics", "config_path", "read_config"]
+
+
+class IgConfig(BaseModel):
+    """Hold the section ``[ig]``.
+
+    Attributes:
+        epics: the epic of each symbol, in ``[ig.epics]``.
+        form: of the built-in epics: CFD, MINI or TODAY.
+        reserved_share: part of each REST allowance left to order code.
+        subscriptions_max: a limit below IG's own.
+        session_version: of the REST session, 2 or 3.
+        base_url: another REST API than IG's: the simulator's.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    epics: dict[str, str] = Field(default_factory=dict)
+    form: str = "CFD"
+    reserved_share: float = Field(default=0.25, ge=0, lt=1)
+    subscriptions_max: int | None = Field(default=None, ge=1)
+    session_version: int = Field(default=2, ge=2, le=3)
+    base_url: str | None = None
+
+
+class Config(BaseSettings):
+    """Hold what `tapehub.toml` says; sections that this version does not know are left to those who do.
+
+    Attributes:
+        instruments: what is overridden of each, as in `InstrumentBook.declare`.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="TAPEHUB_", env_nested_delimiter="__", extra="ignore", frozen=True, toml_file=None
+    )
+
+    ig: IgConfig = IgConfig()
+    instruments: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let the environment come before the file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, config_path())
+
+    def book(self) -> InstrumentBook:
+        """Make the instruments as configured.
+
+        Raises:
+            ConfigError: an override cannot be.
+        """
+        return InstrumentBook(self.instruments)
+
+
+def config_path() -> Path:
+    """Give the file that is read and written; it need not exist."""
+    named = os.environ.get("TAPEHUB_CONFIG")
+    return Path(named).expanduser() if named else Path.home() / ".config" / "tapehub" / "tapehub.toml"
+
+
+def read_config() -> Config:
+    """Read the configuration; the defaults where nothing is set.
+
+    Raises:
+        ConfigError: the file is no TOML, or a setting cannot be; the message names it.
+    """
+    try:
+        return Config()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        # Without the value: somebody may have put a password there.
+        raise ConfigError(f"{config_path()}: {name}: {first['msg']}; correct it there, or in the environment") from None
+    except (ValueError, OSError) as error:
+        raise ConfigError(f"{config_path()}: {error}: expected TOML; correct it there") from error
+
+
+def add_epics(epics: Mapping[str, str], path: Path | None = None, *, replace: bool = False) -> dict[str, str]:
+    """Write epics into ``[ig.epics]``; comments, order and all other settings stay as they are.
+
+    Args:
+        replace: an epic that stands there already for the same symbol.
+
+    Returns:
+        those that were left as they stood, by symbol.
+
+    Raises:
+        ConfigError: the file is no TOML.
+    """
+    path = path or config_path()
+    try:
+        document = tomlkit.parse(path.read_text(encoding="utf-8")) if path.exists() else tomlkit.document()
+        section = document.setdefault("ig", tomlkit.table(is_super_table=True))
+        table = section.setdefault("epics", tomlkit.table())
+        kept = {}
+        for symbol, epic in epics.items():
+            if symbol in table and table[symbol] != epic and not replace:
+                kept[symbol] = str(table[symbol])
+            else:
+                table[symbol] = epic
+    except (TOMLKitError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{path}: {error}: expected TOML with a table [ig.epics]; correct it there") from error
+    _write(path, tomlkit.dumps(document))
+    return kept
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace a file at once, so that a reader sees the old one or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=path.name, delete=False, encoding="utf-8") as new:
+        new.write(text)
+        new.flush()
+        os.fsync(new.fileno())
+    if path.exists():
+        Path(new.name).chmod(path.stat().st_mode & 0o777)
+    Path(new.name).replace(path)

@@ -68,6 +68,7 @@ class Core:
         self.liveness = Liveness(calendar_of, self.rhythm, heartbeat=heartbeat)
         self.gaps = GapBook(calendar_of)
         self.ladder = Ladder(random)
+        self._follows_events = follows_events
         self._reconciler = Reconciler(hub)
         self._ended = self._connected = False
         self._reported_ns = now_ns
@@ -88,6 +89,8 @@ class Core:
         """
         if isinstance(event, Quotes):
             if len(event.records):
+                if self._follows_events:  # these are what will make it now
+                    now_ns = max(now_ns, int(event.records["ts_event"].max()))
                 self.publisher.publish(event, now_ns)
         elif isinstance(event, Status):
             self._on_status(event, now_ns)

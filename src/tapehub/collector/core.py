@@ -90,7 +90,8 @@ class Core:
         if isinstance(event, Quotes):
             if len(event.records):
                 if self._follows_events:  # these are what will make it now
-                    now_ns = max(now_ns, int(event.records["ts_event"].max()))
+                    ts_event = event.records["ts_event"]
+                    now_ns = max(now_ns, int(ts_event[0] if len(ts_event) == 1 else ts_event.max()))
                 self.publisher.publish(event, now_ns)
         elif isinstance(event, Status):
             self._on_status(event, now_ns)

@@ -121,7 +121,9 @@ class Core:
             return []
         liveness = self.liveness
         dead = not self._connected and any(state is State.DEAD for state in liveness.states.values())
-        request = self.ladder.look(now_ns, liveness.mute, whole=liveness.transport_failed, dead=dead)
+        request = self.ladder.look(
+            now_ns, liveness.mute, whole=liveness.transport_failed, dead=dead, settled=liveness.settled
+        )
         return [] if request is None else [request]
 
     def stop(self, now_ns: int, cause: str = "collector stopped") -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tapehub import DataHub, Record
 from tapehub.collector.core import Core
-from tapehub.feeds.feed import Malformed, MarketStatus, Quotes, Status, StatusKind, VenueCandle, empty_quotes
+from tapehub.feeds.feed import Malformed, MarketStatus, Quotes, Repair, Status, StatusKind, VenueCandle, empty_quotes
 from tests.models.intervals import MINUTE, SECOND, ns
 from tests.models.market import drained
 
@@ -160,6 +160,32 @@ def test_the_markets_word_closes_and_opens(hub: DataHub) -> None:
     one.on_event(quotes((1801, 1.1)), NINE + 1801 * SECOND)
     assert hub.state(EUR) == "live"
     assert hub.gaps(EUR) == []
+
+
+def test_a_repair_that_does_not_help_is_followed_by_the_next_even_across_the_reconnection(hub: DataHub) -> None:
+    one = core(hub, NINE, EUR, GBP)
+    up(one)
+    one.on_event(quotes((0, 1.25), symbol=GBP), NINE)
+    steps = []
+    down_until = 0
+    for second in range(1, 600):
+        now = NINE + second * SECOND
+        if now < down_until:
+            continue
+        if down_until:
+            up(one, now)
+            down_until = 0
+        one.on_event(Status(StatusKind.HEARTBEAT), now)
+        one.on_event(quotes((second, 1.1)), now)
+        for request in one.on_time(now):
+            steps.append(request.step)
+            if request.step is not Repair.RESUBSCRIBE:
+                one.on_event(Status(StatusKind.DISCONNECTED, detail="asked to"), now)
+                down_until = now + 3 * SECOND
+    assert steps[:3] == [Repair.RESUBSCRIBE, Repair.RECONNECT, Repair.RELOGIN]
+    one.on_event(quotes((600, 1.25), symbol=GBP), NINE + 600 * SECOND)
+    assert one.on_time(NINE + 600 * SECOND) == []
+    assert one.liveness.settled
 
 
 # ---------------------------------------------------------------- reconciliation

@@ -68,6 +68,7 @@ class Core:
         self.liveness = Liveness(calendar_of, self.rhythm, heartbeat=heartbeat)
         self.gaps = GapBook(calendar_of)
         self.ladder = Ladder(random)
+        self._follows_events = follows_events
         self._reconciler = Reconciler(hub)
         self._ended = self._connected = False
         self._reported_ns = now_ns
@@ -88,6 +89,9 @@ class Core:
         """
         if isinstance(event, Quotes):
             if len(event.records):
+                if self._follows_events:  # these are what will make it now
+                    ts_event = event.records["ts_event"]
+                    now_ns = max(now_ns, int(ts_event[0] if len(ts_event) == 1 else ts_event.max()))
                 self.publisher.publish(event, now_ns)
         elif isinstance(event, Status):
             self._on_status(event, now_ns)
@@ -117,7 +121,9 @@ class Core:
             return []
         liveness = self.liveness
         dead = not self._connected and any(state is State.DEAD for state in liveness.states.values())
-        request = self.ladder.look(now_ns, liveness.mute, whole=liveness.transport_failed, dead=dead)
+        request = self.ladder.look(
+            now_ns, liveness.mute, whole=liveness.transport_failed, dead=dead, settled=liveness.settled
+        )
         return [] if request is None else [request]
 
     def stop(self, now_ns: int, cause: str = "collector stopped") -> None:

@@ -176,13 +176,13 @@ class Publisher:
             self._incarnation = self._hub._incarnation
             self._targets.clear()
         known = self._targets.get((symbols, source))
+        if known is not None and _UNDEFINED not in known:
+            return known
         if known is None:
             known = self._targets[symbols, source] = [_UNDEFINED] * len(symbols)
-        for arrival in verdict.arrivals:
-            if arrival.accepted and known[arrival.number] == _UNDEFINED:
-                known[arrival.number] = self._hub._names.channel(symbols[arrival.number], source)
-        if _UNDEFINED not in known:
-            return known
+        for index, _, accepted, _, _ in verdict.arrivals:
+            if accepted and known[index] == _UNDEFINED:
+                known[index] = self._hub._names.channel(symbols[index], source)
         some = next(channel for channel in known if channel != _UNDEFINED)
         return [some if channel == _UNDEFINED else channel for channel in known]
 

@@ -58,17 +58,21 @@ class Ladder:
         self.withheld = 0
         """Requests that the ceiling held back."""
 
-    def look(self, now_ns: int, mute: Iterable[str], *, whole: bool, dead: bool = False) -> Request | None:
+    def look(
+        self, now_ns: int, mute: Iterable[str], *, whole: bool, dead: bool = False, settled: bool = True
+    ) -> Request | None:
         """Say what to ask for now, if anything.
 
         Args:
             mute: symbols that are silent though they should not be.
             whole: nothing at all flows, so that it is not the subscriptions.
             dead: the transport is gone.
+            settled: nothing waits for its first tick after a repair; until then the next step is still the next one.
         """
         symbols = tuple(dict.fromkeys(mute))
         if not symbols and not dead:
-            self._rung, self._next_ns = 0, None
+            if settled:
+                self._rung, self._next_ns = 0, None
             return None
         if self._next_ns is None:
             # Where all are mute, subscribing them anew over the same transport would change nothing.

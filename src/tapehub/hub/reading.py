@@ -283,8 +283,7 @@ def _state(hub: DataHub, channel: int, block: Any, rare: Any, now_ns: int) -> st
     recorded = int(rare["state"])
     if recorded:
         found = State(min(recorded & 0xFF, max(State)))
-        # A tick of this second came after the record: whoever wrote it was there.
-        if found is State.DEAD or (found is State.LIVE and age_s <= 1) or _is_believed(hub, recorded):
+        if found is State.DEAD or _is_believed(hub, recorded):
             return found.label
         return State.CLOSED.label if _is_closed(hub, channel, now_ns) else State.DEAD.label
     unverified = bool(int(block["latest"]["flags"]) & int(TickFlag.UNVERIFIED))

@@ -58,7 +58,8 @@ class GapBook:
         if key in self._lasting:
             return []
         out: list[Gap] = []
-        for start, end in self._sessions(key[0], since_ns, now_ns):
+        # Up to and including now: by a clock that follows the events, the last tick is now.
+        for start, end in self._sessions(key[0], min(since_ns, now_ns), now_ns + 1):
             gap = Gap(*key, start, end if end <= now_ns else None, cause)
             if gap.end is None:
                 self._lasting[key] = gap

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -36,19 +36,9 @@ _UNKNOWN = int(Reason.UNKNOWN_INSTRUMENT)
 Records = npt.NDArray[np.void]
 
 
-class Arrival(NamedTuple):
-    """Say what one channel got out of a batch.
-
-    Attributes:
-        number: of its symbol.
-        ts_first, ts_last: event times of the first and the last accepted quote; 0, 0 when there is none.
-    """
-
-    number: int
-    received: int
-    accepted: int
-    ts_first: int
-    ts_last: int
+Arrival: TypeAlias = tuple[int, int, int, int, int]
+"""What one channel got out of a batch: index of its symbol, received, accepted, and the event times of the first and
+the last accepted quote (0, 0 when there is none). A plain tuple: one is made for each quote of a live feed."""
 
 
 class Verdict(NamedTuple):
@@ -91,6 +81,7 @@ class Gate:
         self._future_ns = future_ns
         self._book = book or InstrumentBook()
         self._scales = False
+        self._none: Records = np.zeros(0, dtype=[("ts_event", "<i8")])
         self._channels: dict[tuple[str, str], tuple[Channel, Tally]] = {}
         self._lanes: dict[tuple[tuple[str, ...], str], list[tuple[Channel, Tally]]] = {}
         self._getters: dict[Any, Callable[[Any], tuple[Any, ...]]] = {}
@@ -113,6 +104,8 @@ class Gate:
         if self._scales:
             records = _converted(records, lanes)
         latest = _EVER if now_ns is None else now_ns + self._future_ns
+        if len(records) == 1 and FEW:
+            return self._check_one(records, lanes, source, latest)
         if len(records) <= FEW:
             return self._check_few(records, lanes, source, latest)
         return self._check_many(records, lanes, source, latest)
@@ -131,6 +124,25 @@ class Gate:
         return self._channels[key]
 
     # ------------------------------------------------------------ row by row
+
+    def _check_one(self, records: Records, lanes: list[tuple[Channel, Tally]], source: str, latest: int) -> Verdict:
+        """Judge a single quote, which is what a live feed gives most of the time."""
+        ((ts_event, bid, ask, index),) = self._rows(records)
+        if index >= len(lanes):
+            return self._check_few(records, lanes, source, latest)
+        channel, tally = lanes[index]
+        if not (0.0 < bid <= ask < math.inf and _EARLIEST_NS <= ts_event <= latest and channel.declared):
+            return self._check_few(records, lanes, source, latest)
+        fate = channel.judge(ts_event, bid, ask)
+        tally.received += 1
+        if fate == ACCEPTED:
+            tally.accepted += 1
+            return Verdict(records, self._none, _NO_REASONS, 0, [(index, 1, 1, ts_event, ts_event)])
+        if fate == DUPLICATE:
+            tally.duplicates += 1
+            return Verdict(records[:0], records[:0], _NO_REASONS, 1, [(index, 1, 0, 0, 0)])
+        tally.quarantined[Reason(fate)] += 1
+        return Verdict(records[:0], records, np.array([fate], dtype=np.uint8), 0, [(index, 1, 0, 0, 0)])
 
     def _check_few(self, records: Records, lanes: list[tuple[Channel, Tally]], source: str, latest: int) -> Verdict:
         known = len(lanes)
@@ -170,7 +182,7 @@ class Gate:
                 tally.duplicates += 1
             else:
                 tally.quarantined[Reason(fate)] += 1
-        found = [Arrival._make(arrival) for arrival in arrivals]
+        found: list[Arrival] = [(one[0], one[1], one[2], one[3], one[4]) for one in arrivals]
         if not troubled:
             return Verdict(records, records[:0], _NO_REASONS, 0, found)
         return _split(records, np.array(fates, dtype=np.uint8), found)
@@ -180,6 +192,7 @@ class Gate:
         getter = self._getters.get(records.dtype)
         if getter is None:
             names = list(records.dtype.names or ())
+            self._none = records[:0]
             getter = self._getters[records.dtype] = itemgetter(
                 *(names.index(name) for name in _COLUMNS if name in names)
             )
@@ -216,7 +229,7 @@ class Gate:
                 tally.received += count
                 tally.quarantined[Reason.UNKNOWN_INSTRUMENT] += count
                 if index < len(lanes):
-                    arrivals.append(Arrival(index, count, 0, 0, 0))
+                    arrivals.append((index, count, 0, 0, 0))
                 continue
             channel, tally = lanes[index]
             good = rows
@@ -278,7 +291,7 @@ def _arrival(
     if mine is None or not mine.any():
         tally.accepted += count
         first, last = (0, -1) if rows is None else (int(rows[0]), int(rows[-1]))
-        return Arrival(index, count, count, int(ts_event[first]), int(ts_event[last]))
+        return index, count, count, int(ts_event[first]), int(ts_event[last])
     numbers = np.bincount(mine, minlength=256)
     tally.accepted += int(numbers[ACCEPTED])
     tally.duplicates += int(numbers[DUPLICATE])
@@ -287,9 +300,9 @@ def _arrival(
             tally.quarantined[reason] += int(numbers[reason])
     accepted = np.flatnonzero(mine == ACCEPTED)
     if not len(accepted):
-        return Arrival(index, count, 0, 0, 0)
+        return (index, count, 0, 0, 0)
     first, last = (int(one) if rows is None else int(rows[one]) for one in (accepted[0], accepted[-1]))
-    return Arrival(index, count, len(accepted), int(ts_event[first]), int(ts_event[last]))
+    return index, count, len(accepted), int(ts_event[first]), int(ts_event[last])
 
 
 def _split(records: Records, fates: npt.NDArray[np.uint8], arrivals: list[Arrival]) -> Verdict:

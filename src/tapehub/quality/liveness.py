@@ -153,8 +153,8 @@ class Liveness:
         """Take in that the transport is alive, and how often it says so."""
         if self._promised and self._beat_ns != _NEVER:
             every = now_ns - self._beat_ns
-            if 0 < every < 10 * 60 * _SECOND:
-                self._beat_every_ns = max(every, self._beat_every_ns)
+            known = self._beat_every_ns or every
+            self._beat_every_ns = known + (min(every, 4 * known) - known) // 8  # one that is late changes little
         self._promised = True
         self._beat_ns = self._signs_ns = now_ns
 
@@ -201,6 +201,13 @@ class Liveness:
             for item in self._items.values()
             if item.state is State.STALE and item.heard_ns <= item.ticked_ns and not item.refused
         ]
+
+    @property
+    def settled(self) -> bool:
+        """Tell whether no instrument is out that a repair may bring back."""
+        return not any(
+            item.state is not None and item.state.is_outage and not item.refused for item in self._items.values()
+        )
 
     @property
     def transport_failed(self) -> bool:

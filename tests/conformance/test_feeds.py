@@ -72,7 +72,7 @@ def kraken(folder: Path) -> Iterator[Feed]:
 def ig(folder: Path) -> Iterator[Feed]:
     """Start the simulated venue, with the official client between it and the feed."""
     clock = VirtualClock(TUESDAY)
-    source = SyntheticSource(("EUR_USD", "USD_JPY"), 1, 200.0)
+    source = SyntheticSource(("EUR_USD", "USD_JPY"), 1, 40.0)  # the client takes some 2,600 updates a second
     with SimulatorThread(clock=clock, source=source) as venue:
         yield IgFeed(
             ("EURUSD", "USD/JPY"),

@@ -78,6 +78,7 @@ class Keeper:
         self._was_connected = False
         self._error: ServerError | None = None
         self._login_at_s = float("-inf")
+        self._early_states: dict[str, str] = {}
         self._limit = 0
         self._lender = Lender(feed.settings.lend_at)
         self._streamed_states: set[str] = set()
@@ -327,6 +328,9 @@ class Keeper:
                 detail = word + (", session recovered: nothing is lost" if self._was_connected else "")
                 self._was_connected = True
                 self._say(StatusKind.CONNECTED, detail, ts_recv=entry.ts_recv)
+                states, self._early_states = self._early_states, {}
+                for symbol, state in states.items():
+                    self._market_state(symbol, state)
         elif word.startswith("DISCONNECTED"):
             recovering = word.endswith("TRYING-RECOVERY")
             if self._connected:
@@ -356,7 +360,9 @@ class Keeper:
         retry.at_s = self._clock() + retry.backoff.next_s()
 
     def _market_state(self, symbol: str, word: str) -> None:
-        if word:
+        if word and not self._connected:
+            self._early_states[symbol] = word  # said once there is a connection: nothing comes before that
+        elif word:
             self._protocol.say(MarketStatus((symbol,), is_open(word), self._feed.now(), word))
             self._ready()
 

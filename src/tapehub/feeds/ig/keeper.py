@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from tapehub.errors import ConfigError, FeedError, VenueError
+from tapehub.feeds.backoff import Backoff
 from tapehub.feeds.feed import MarketStatus, Repair, Status, StatusKind
 from tapehub.feeds.ig.account import Account, Login
-from tapehub.feeds.ig.backoff import Backoff
 from tapehub.feeds.ig.budget import Plan, Role, plan_of, tick_item
 from tapehub.feeds.ig.catalogue import Catalogue, Entries
 from tapehub.feeds.ig.lending import Lender

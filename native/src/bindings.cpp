@@ -109,7 +109,8 @@ void add_hub(nb::module_& m) {
         });
       }, "rows"_a, "count"_a)
       // publishing
-      .def("_publish_rows", &publish_rows, "ts_event"_a, "bid"_a, "ask"_a, "bid_size"_a.none(), "ask_size"_a.none(),
+      .def("_publish_array", &publish_array, "array"_a, "offsets"_a, "channels"_a, "flags"_a)
+      .def("_publish_columns", &publish_columns, "ts_event"_a, "bid"_a, "ask"_a, "bid_size"_a.none(), "ask_size"_a.none(),
            "ts_recv"_a.none(), "index"_a.none(), "channels"_a, "flags"_a)
       .def("_publish_record", &publish_record, "kind"_a, "ts_event"_a = 0, "ts_recv"_a = 0, "fixed1"_a = 0, "fixed2"_a = 0,
            "instrument"_a = kNone16, "source"_a = 0, "flags"_a = 0, "payload"_a = nb::bytes("", 0))

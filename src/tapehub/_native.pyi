@@ -460,7 +460,11 @@ class Hub:
 
     def _define_zone(self, rows: bytes, count: int) -> int: ...
 
-    def _publish_rows(
+    def _publish_array(
+        self, array: NDArray[numpy.void], offsets: Sequence[int], channels: Sequence[int], flags: int
+    ) -> tuple[int, str]: ...
+
+    def _publish_columns(
         self,
         ts_event: NDArray[numpy.int64],
         bid: NDArray[numpy.float64],

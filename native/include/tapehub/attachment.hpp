@@ -267,4 +267,4 @@ class Attachment {
 
 }  // namespace tapehub
 
-#include "recovery.hpp"
+#include "attaching.hpp"

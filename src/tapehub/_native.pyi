@@ -595,6 +595,12 @@ class Follower:
     def take_passed(self) -> int: ...
 
     @property
+    def stopped(self) -> bool:
+        """
+        The last None was for something that is not a tick, and not for want of any.
+        """
+
+    @property
     def position(self) -> int: ...
 
     @position.setter

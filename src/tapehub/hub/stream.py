@@ -164,9 +164,10 @@ class Stream:
                 raise HubClosed("this stream was closed: open another one")
             tick = None if self._watch else self._follower.next(0)
             if tick is None:
-                self._fill()
-                if self._ready:
-                    continue
+                if self._watch or self._follower.stopped:
+                    self._fill()
+                    if self._ready:
+                        continue
                 self._announce_wait()
                 if self._watch:
                     self._hub._wait(self._position, _SLICE_NS, self._spins)

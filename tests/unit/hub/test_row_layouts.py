@@ -35,7 +35,7 @@ def aligned() -> Any:
 
 
 def backwards() -> Any:
-    return filled(np.zeros(COUNT, list(FIELDS.items())[::-1] + [("note", "S5")]))
+    return filled(np.zeros(COUNT, [*list(FIELDS.items())[::-1], ("note", "S5")]))
 
 
 def strided() -> Any:

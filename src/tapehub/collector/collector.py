@@ -116,11 +116,13 @@ class Collector:
                 raise  # nothing that another attempt would change
             except Exception as error:  # a feed's fault must not end the collector of the trader's night
                 self._count(error, "feed failed")
-                self._take(Status(StatusKind.DISCONNECTED, detail=f"{type(error).__name__}: {error}"))
+                why = f"{type(error).__name__}: {error}"
+                self._take(Status(StatusKind.DISCONNECTED, detail=why))
                 if not isinstance(self._feed, LiveFeed) and isinstance(error, FeedError):
                     raise  # a recording that cannot be read will not be any better next time
             wait_s = backoff.next_s()
             self.restarts += 1
+            self.core.link.on_restart(why, wait_s, self._hub.now())
             self._log.warning("starting the feed again", wait_s=round(wait_s, 1), attempt=backoff.failures)
             await self._sleep(wait_s)
 

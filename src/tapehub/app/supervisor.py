@@ -155,10 +155,16 @@ class Supervisor:
     def close(self) -> None:
         """End all, those first that need others; in at most some two and a half seconds."""
         deadline_s = self.monotonic() + _STOP_S
-        for place in reversed(self._places.values()):
+        running = [place for place in reversed(self._places.values()) if place.process is not None]
+        needed = {name for place in running for name in place.row.needs}
+        for place in running:
             process, place.process = place.process, None
-            if process is not None:
-                process.close(patience_s=max(deadline_s - self.monotonic(), 0.1), insist_s=_INSIST_S)
+            assert process is not None
+            if place.row.name in needed:  # nobody needs them any more: all at once
+                for other in running:
+                    if other.process is not None:
+                        other.process.hang_up()
+            process.close(patience_s=max(deadline_s - self.monotonic(), 0.1), insist_s=_INSIST_S)
             place.phase = Phase.ENDED
 
     # ------------------------------------------------------------ one component

@@ -189,13 +189,11 @@ class _Screen:
                     self._loop(stop, live)
             else:
                 self._loop(stop, None)
+            code = 0 if supervisor.failed is None else supervisor.exit_code
         finally:
             supervisor.close()
-        failed = supervisor.failed
-        if failed is None:
-            note("stopped; the data stay")
-            return 0
-        return supervisor.exit_code
+        note("stopped; the data stay")
+        return code
 
     def _loop(self, stop: threading.Event, live: Live | None) -> None:
         looks = 0

@@ -237,7 +237,8 @@ def test_doctor_proves_first_that_three_processes_share_one_hub(hub_dir: Path) -
         assert "1000 ticks" in first["found"]
         assert (second["name"], second["health"]) == ("your hub", "good")
         assert {"version", "permissions", "disk", "clock"} <= {check["name"] for check in others}
-        assert done.returncode == answer["exit_code"] == Exit.OK, answer
+        assert done.returncode == answer["exit_code"] == Exit.FAILED, answer
+        assert answer["link"] == "collector", answer
         assert told("status", "--hub", hub_dir)["ledger"]["ticks"] == 0
         assert server.end(signal.SIGTERM) == Exit.OK, server.seen
 
@@ -255,7 +256,7 @@ def test_doctor_of_a_hub_others_may_read_names_the_remedy(hub_dir: Path) -> None
 def test_doctor_without_a_hub_says_how_to_start_one(hub_dir: Path) -> None:
     done = run("doctor", "--hub", hub_dir)
     assert done.returncode == Exit.NOT_RUNNING
-    assert "tapehub serve" in done.stdout.splitlines()[-1]
+    assert done.stdout.splitlines()[-1] == f"No hub is running at {hub_dir}: start one with tapehub up."
 
 
 def test_watch_in_a_pipe_prints_lines_until_told_to_end(hub_dir: Path, tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
-"""The market as a hub shows it, one row for each instrument: the table of `watch` and of the demonstration."""
+"""The market as a hub shows it, one row for each instrument and source: the table of `watch` and the demonstration."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +14,8 @@ from rich.text import Text
 
 from tapehub.app.clocks import Clock, clock_of
 from tapehub.app.console import age_text, count_text
+from tapehub.app.facts import Item, gather
+from tapehub.hub import reading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,9 +39,12 @@ _STATE_STYLE = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Show one instrument at one instant.
+    """Show one instrument from one source at one instant.
 
     Attributes:
+        source: named where the instrument has several, else empty.
+        cause: why it is in its state, where that needs a word; empty for one that is live.
+        state_s: how long it has been in it; None where nobody told.
         decimals: digits after the point of its prices.
         pip_size: in price units; None when it is undeclared.
         ticks_per_minute: ticks of the last minute of the hub clock.
@@ -58,6 +63,9 @@ class Row:
     ticks_per_minute: int
     candle: Candle | None
     move: int = 0
+    source: str = ""
+    cause: str = ""
+    state_s: float | None = None
 
     def price(self, value: float | None) -> str:
         """Write a price with the instrument's digits."""
@@ -74,29 +82,35 @@ class Board:
     def __init__(self, hub: DataHub, symbols: Sequence[str] = ()) -> None:
         self._hub = hub
         self._symbols = [hub._names.canonical(symbol) for symbol in symbols]
-        self._last_bids: dict[str, float] = {}
-        self._moves: dict[str, int] = {}
+        self._last_bids: dict[tuple[str, str], float] = {}
+        self._moves: dict[tuple[str, str], int] = {}
 
     def rows(self) -> list[Row]:
-        """Read the present state of every instrument."""
+        """Read the present state of every instrument: its primary source first, then its others."""
         known = self._hub.instruments
-        return [
-            self._row(symbol, known.get(symbol, {"decimals": 5, "pip_size": None}))
-            for symbol in self._symbols or sorted(known)
-        ]
+        symbols = self._symbols or sorted(known)
+        items: dict[str, list[Item]] = {symbol: [] for symbol in symbols}
+        for item in gather(self._hub, symbols).items:
+            if item.symbol in items:
+                items[item.symbol].append(item)
+        rows: list[Row] = []
+        for symbol in symbols:
+            about = known.get(symbol, {"decimals": 5, "pip_size": None})
+            row, source = self._row(symbol, about)
+            found = {item.source: item for item in items[symbol] if item.source}
+            several = len(found) > 1
+            rows.append(_explained(row, found.pop(source, None), several))
+            rows += [_explained(self._other(item, about), item, several) for item in found.values()]
+        return rows
 
-    def _row(self, symbol: str, known: dict[str, Any]) -> Row:
+    def _row(self, symbol: str, known: dict[str, Any]) -> tuple[Row, str]:
         decimals, pip_size = int(known["decimals"]), known["pip_size"]
         seen = self._hub.snapshot(symbol, limit=2)
         if seen.tick is None:
-            return Row(symbol, decimals, pip_size, None, None, None, None, seen.state, 0, None)
+            return Row(symbol, decimals, pip_size, None, None, None, None, seen.state, 0, None), seen.source
         bid = seen.tick.bid
-        before = self._last_bids.get(symbol, bid)
-        if bid != before:
-            self._moves[symbol] = 1 if bid > before else -1
-        self._last_bids[symbol] = bid
         final = [candle for candle in seen.candles if candle.status != "forming"]
-        return Row(
+        row = Row(
             symbol=symbol,
             decimals=decimals,
             pip_size=pip_size,
@@ -105,13 +119,39 @@ class Board:
             spread=seen.tick.spread,
             age_s=seen.age_s,
             state=seen.state,
-            ticks_per_minute=self._ticks_of_a_minute(symbol, seen.now_ns),
+            ticks_per_minute=self._ticks_of_a_minute(symbol, None, seen.now_ns),
             candle=final[-1] if final else None,
-            move=self._moves.get(symbol, 0),
+            move=self._move(symbol, seen.source, bid),
         )
+        return row, seen.source
 
-    def _ticks_of_a_minute(self, symbol: str, now_ns: int) -> int:
-        seconds = self._hub.candles(symbol, "1s", limit=62, forming=True).numpy()
+    def _other(self, item: Item, known: dict[str, Any]) -> Row:
+        """Read an instrument from a source that is not its primary one."""
+        symbol, source, pip_size = item.symbol, item.source, known["pip_size"]
+        channel = reading.find_channel(self._hub, symbol, source)
+        row = Row(symbol, int(known["decimals"]), pip_size, None, None, None, item.tick_s, item.state, 0, None)
+        if channel is None or item.tick_s is None:
+            return row
+        latest = reading.channel_state(self._hub, channel)[0]["latest"]
+        bid, ask = float(latest["bid"]), float(latest["ask"])
+        final = self._hub.candles(symbol, "1m", limit=1, source=source).numpy()
+        candles = self._hub._candle_objects(final.copy().view(np.uint8)) if len(final) else []
+        return replace(
+            row, bid=bid, ask=ask, spread=(ask - bid) / (pip_size or 1.0),
+            ticks_per_minute=self._ticks_of_a_minute(symbol, source, self._hub.now()),
+            candle=candles[-1] if candles else None, move=self._move(symbol, source, bid),
+        )  # fmt: skip
+
+    def _move(self, symbol: str, source: str, bid: float) -> int:
+        key = (symbol, source)
+        before = self._last_bids.get(key, bid)
+        if bid != before:
+            self._moves[key] = 1 if bid > before else -1
+        self._last_bids[key] = bid
+        return self._moves.get(key, 0)
+
+    def _ticks_of_a_minute(self, symbol: str, source: str | None, now_ns: int) -> int:
+        seconds = self._hub.candles(symbol, "1s", limit=62, forming=True, source=source).numpy()
         return int(np.sum(seconds["ticks"][seconds["timestamp"] > now_ns - _MINUTE]))
 
     def render(self) -> RenderableType:
@@ -124,10 +164,14 @@ class Board:
         if not rows:
             return Text("no instrument yet: waiting for the first tick", style="dim")
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+        several, told = any(row.source for row in rows), any(row.cause for row in rows)
+        shown = [name for name, _ in _COLUMNS if (name != "source" or several) and (name != "why" or told)]
         for name, justify in _COLUMNS:
-            table.add_column(name, justify=justify, no_wrap=True)
+            if name in shown:
+                table.add_column(name, justify=justify, no_wrap=name != "why", overflow="fold")
         for row in rows:
-            table.add_row(*_cells(row))
+            cells = dict(zip((name for name, _ in _COLUMNS), _cells(row), strict=True))
+            table.add_row(*(cells[name] for name in shown))
         return table
 
     def lines(self) -> list[str]:
@@ -156,6 +200,7 @@ class Board:
 
 _COLUMNS: tuple[tuple[str, Literal["left", "right"]], ...] = (
     ("instrument", "left"),
+    ("source", "left"),
     ("bid", "right"),
     ("ask", "right"),
     ("pips", "right"),
@@ -163,20 +208,35 @@ _COLUMNS: tuple[tuple[str, Literal["left", "right"]], ...] = (
     ("state", "left"),
     ("per min", "right"),
     ("last minute", "left"),
+    ("why", "left"),
 )
+
+
+def _explained(row: Row, item: Item | None, several: bool) -> Row:
+    """Add which source it is, where there are several, and how long it has been in its state, and why."""
+    if item is None:
+        return row
+    cause = "" if row.state in ("live", "unverified") or item.state != row.state else item.cause
+    return replace(row, source=item.source if several else "", cause=cause, state_s=item.state_s if cause else None)
+
+
+def _state(row: Row) -> str:
+    return row.state if row.state_s is None else f"{row.state} {age_text(row.state_s)}"
 
 
 def _cells(row: Row) -> list[Text]:
     colour = {1: "green", -1: "red", 0: ""}[row.move]
     return [
         Text(row.symbol, style="bold"),
+        Text(row.source, style="dim"),
         Text(row.price(row.bid), style=colour),
         Text(row.price(row.ask), style=colour),
         Text("–" if row.spread is None else f"{row.spread:.1f}"),
         Text("–" if row.age_s is None else age_text(row.age_s)),
-        Text(row.state, style=_STATE_STYLE.get(row.state, "")),
+        Text(_state(row), style=_STATE_STYLE.get(row.state, "")),
         Text(count_text(row.ticks_per_minute)),
         _candle(row),
+        Text(row.cause, style="dim"),
     ]
 
 
@@ -192,11 +252,13 @@ def _candle(row: Row) -> Text:
 
 
 def _plain(row: Row) -> str:
+    name = f"{row.symbol} {row.source}".rstrip()
+    why = f" ({row.cause})" if row.cause else ""
     if row.bid is None:
-        return f"{row.symbol} {row.state}"
+        return f"{name} {_state(row)}{why}"
     candle = "" if row.candle is None else f", last minute {_candle(row).plain}"
     return (
-        f"{row.symbol} {row.price(row.bid)}/{row.price(row.ask)} {row.spread:.1f} pips, {row.state}, "
+        f"{name} {row.price(row.bid)}/{row.price(row.ask)} {row.spread:.1f} pips, {_state(row)}{why}, "
         f"age {age_text(row.age_s or 0.0)}, {row.ticks_per_minute}/min{candle}"
     )
 

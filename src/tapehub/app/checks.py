@@ -61,7 +61,6 @@ def about_hub(hub: DataHub) -> list[Check]:
         _hub_clock(hub),
         _memory(hub),
         _instruments(hub),
-        _freshness(hub),
         _ledger(hub),
     ]
 
@@ -170,15 +169,6 @@ def _instruments(hub: DataHub) -> Check:
             "declare their pip size",
         )
     return Check("instruments", Health.GOOD, f"{len(rows)} of known pip size")
-
-
-def _freshness(hub: DataHub) -> Check:
-    states = {symbol: hub.state(symbol) for symbol in hub.instruments}
-    bad = [f"{symbol} {state}" for symbol, state in states.items() if state in ("stale", "dead")]
-    if bad:
-        return Check("freshness", Health.BAD, ", ".join(bad[:8]), "is their feed running?")
-    summary = ", ".join(f"{list(states.values()).count(state)} {state}" for state in sorted(set(states.values())))
-    return Check("freshness", Health.GOOD, summary or "no instrument yet")
 
 
 def _ledger(hub: DataHub) -> Check:

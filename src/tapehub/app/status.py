@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from tapehub.app.board import Board
 from tapehub.app.clocks import clock_of
 from tapehub.app.console import Exit, bytes_text, count_text, out, print_json, span_text
+from tapehub.app.facts import Facts, gather
 from tapehub.app.hubs import HubOption, NameOption, attach
+from tapehub.app.why import explain
 
 if TYPE_CHECKING:
     from tapehub.hub import DataHub
@@ -36,13 +39,15 @@ def status(
         facts = opened.get_status()
         ledger = opened.ledger()
         states = {symbol: opened.state(symbol) for symbol in opened.instruments}
+        known = gather(opened)
         others = [row for row in facts["processes"] if row["slot"] != opened._slot()]
         code = _verdict(states, ledger, others)
         if as_json:
-            print_json(facts | {"processes": others, "states": states, "ledger": ledger, "exit_code": int(code)})
+            told = {"states": states, "sources": _sources(known), "why": explain(known).sentence}
+            print_json(facts | told | {"processes": others, "ledger": ledger, "exit_code": int(code)})
         else:
             _show(opened, facts, ledger, others)
-            out.print(_sentence(code, states, ledger, opened))
+            out.print(_sentence(code, known, ledger))
     if code is not Exit.OK:
         raise typer.Exit(code)
 
@@ -55,14 +60,22 @@ def _verdict(states: dict[str, str], ledger: dict[str, Any], others: list[dict[s
     return Exit.OK
 
 
-def _sentence(code: Exit, states: dict[str, str], ledger: dict[str, Any], hub: DataHub) -> str:
+def _sources(facts: Facts) -> list[dict[str, Any]]:
+    return [
+        {"symbol": item.symbol, "source": item.source, "state": item.state, "cause": item.cause,
+         "state_s": item.state_s, "tick_s": item.tick_s}
+        for item in facts.items
+    ]  # fmt: skip
+
+
+def _sentence(code: Exit, facts: Facts, ledger: dict[str, Any]) -> str:
     if code is Exit.NOT_RUNNING:
-        return f'[yellow]resting[/]: no process runs this hub; start it with "tapehub serve --hub {hub.path}"'
+        return f'[yellow]resting[/]: no process runs this hub; start it with "tapehub serve --hub {facts.path}"'
     if not ledger["balanced"]:
         return '[bold red]the ledger does not add up[/]: run "tapehub verify"'
     if code is Exit.FAILED:
-        bad = ", ".join(f"{symbol} {state}" for symbol, state in states.items() if state in _BAD_STATES)
-        return f"[bold red]not fresh[/]: {bad}; is the feed running?"
+        bad = ", ".join(f"{item.symbol} {item.state}" for item in facts.items if item.state in _BAD_STATES)
+        return f"[bold red]not fresh[/]: {bad}. {escape(explain(facts).sentence)}"
     return "[green]all is well[/]"
 
 

@@ -113,13 +113,15 @@ class Collector:
                 raise
             except Exception as error:  # a feed's fault must not end the collector of the trader's night
                 self._count(error, "feed failed")
-                self._take(Status(StatusKind.DISCONNECTED, detail=f"{type(error).__name__}: {error}"))
+                why = f"{type(error).__name__}: {error}"
+                self._take(Status(StatusKind.DISCONNECTED, detail=why))
                 if not isinstance(self._feed, LiveFeed) and isinstance(error, FeedError):
                     raise  # a recording that cannot be read will not be any better next time
             first_s, most_s = RESTART_AFTER_S
             wait_s = min(first_s * 2 ** min(attempt, 10), most_s) * (0.5 + self._random.random())
             attempt += 1
             self.restarts += 1
+            self.core.link.on_restart(why, wait_s, self._hub.now())
             self._log.warning("starting the feed again", wait_s=round(wait_s, 1), attempt=attempt)
             await self._sleep(wait_s)
 

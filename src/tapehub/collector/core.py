@@ -12,10 +12,11 @@ from dataclasses import asdict
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from tapehub.collector.link import Link
 from tapehub.collector.publisher import Publisher
 from tapehub.collector.reconcile import Reconciler
 from tapehub.collector.repair import Ladder, Request
-from tapehub.feeds.feed import Event, Malformed, MarketStatus, Quotes, Status, StatusKind, VenueCandle
+from tapehub.feeds.feed import Event, Malformed, MarketStatus, Quotes, Stage, Status, StatusKind, VenueCandle
 from tapehub.hub import marks, reading
 from tapehub.model.calendars import Calendar
 from tapehub.model.states import GapStatus, State
@@ -70,6 +71,7 @@ class Core:
         self.liveness = Liveness(calendar_of, self.rhythm, heartbeat=heartbeat)
         self.gaps = GapBook(calendar_of)
         self.ladder = Ladder(random)
+        self.link = Link(now_ns)
         self._follows_events = follows_events
         self._reconciler = Reconciler(hub)
         self._ended = self._connected = False
@@ -77,6 +79,7 @@ class Core:
         for symbol in self.symbols:
             self.liveness.watch((symbol, feed))
             self._resume(symbol, now_ns)
+        self.tell(now_ns)
 
     # ------------------------------------------------------------ in
 
@@ -100,6 +103,7 @@ class Core:
         elif isinstance(event, Malformed):
             self.publisher.malformed(event.raw, event.why, self.feed, now_ns)
         elif isinstance(event, MarketStatus):
+            self.link.on_market(event)
             self._log(self.liveness.on_market(event.symbols, event.is_open, now_ns, event.detail))
         elif isinstance(event, VenueCandle):
             self._reconciler.on_candle(event)
@@ -119,6 +123,8 @@ class Core:
         self._reconciler.on_time(now_ns)
         if now_ns - self._reported_ns >= REPORT_NS:
             self.report(now_ns)
+        if self.link.due(now_ns):
+            self.tell(now_ns)
         if self._ended:
             return []
         liveness = self.liveness
@@ -126,11 +132,16 @@ class Core:
         request = self.ladder.look(
             now_ns, liveness.mute, whole=liveness.transport_failed, dead=dead, settled=liveness.settled
         )
-        return [] if request is None else [request]
+        if request is None:
+            return []
+        self.link.on_repair(request, now_ns)
+        return [request]
 
     def stop(self, now_ns: int, cause: str = "collector stopped") -> None:
         """Say in the hub that nobody watches from here on, and leave a last account."""
         self._log(self.liveness.stop(now_ns, cause))
+        self.link.stop(cause, now_ns)
+        self.tell(now_ns)
         self.publisher.quarantine.stop(now_ns)
         self.report(now_ns)
 
@@ -148,10 +159,18 @@ class Core:
         }
         marks.feed_report(self._hub, self.feed, told, now_ns)
 
+    def tell(self, now_ns: int) -> None:
+        """Log how the connection stands: what `tapehub doctor` answers from."""
+        if now_ns > 0:  # a clock that follows the events has no time before the first
+            marks.feed_link(self._hub, self.feed, self.link.tell(now_ns, self.liveness), now_ns)
+
     # ------------------------------------------------------------ what events mean
 
     def _on_status(self, event: Status, now_ns: int) -> None:
         liveness, kind = self.liveness, event.kind
+        self.link.on_status(event, now_ns)
+        if event.stage is Stage.ALLOWANCE:  # what streams goes on
+            return
         if kind is StatusKind.HEARTBEAT:
             liveness.on_heartbeat(now_ns)
         elif kind is StatusKind.CONNECTED:
@@ -192,6 +211,7 @@ class Core:
 
     def _log(self, changes: list[Change]) -> None:
         for change in changes:
+            self.link.changed = True
             marks.state(
                 self._hub, change.symbol, change.source, change.state, change.cause, change.at_ns, change.since_ns
             )

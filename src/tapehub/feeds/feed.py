@@ -33,6 +33,7 @@ __all__ = [
     "RecordedFeed",
     "Records",
     "Repair",
+    "Stage",
     "Status",
     "StatusKind",
     "VenueCandle",
@@ -53,6 +54,17 @@ class StatusKind(Enum):
     ENDED = "ended"  # nothing more will come, by design
 
 
+class Stage(Enum):
+    """How far a feed was on its way to data when something happened: the links of the doctor's chain."""
+
+    CREDENTIALS = "credentials"
+    LOGIN = "login"
+    MARKETS = "markets"  # finding out what the symbols mean
+    ALLOWANCE = "allowance"  # a request waits until the venue permits it: nothing was refused
+    STREAM = "stream"
+    SUBSCRIPTION = "subscription"
+
+
 @dataclass(frozen=True, slots=True)
 class Status:
     """Say what happened to the transport.
@@ -60,12 +72,19 @@ class Status:
     Attributes:
         symbols: those concerned; empty for all.
         ts_recv: ns UTC, 0 where no clock was read.
+        detail: for people; no secrets, since it is logged in the hub.
+        stage: None where the feed does not tell.
+        code: the venue's own word for why.
+        where: the address that was spoken to.
     """
 
     kind: StatusKind
     symbols: tuple[str, ...] = ()
     ts_recv: int = 0
     detail: str = ""
+    stage: Stage | None = None
+    code: str = ""
+    where: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ gap        start, event time                    end, or start while it   JSON: e
 quarantine `Reason` number                      quotes of that kind not  length of a JSON text (u16), the text, then
                                                 stored since the last    a quote's numbers or the raw bytes
 comparison start of the candle                  timeframe index          JSON
-ledger     -                                    -                        JSON: what a feed received and did with it
+ledger     what it is: 0 or 1; above the low    -                        0, JSON: what a feed received and did with it
+           byte as with a state                                          1, JSON: how its connection stands
 ========== ==================================== ======================== =========================================
 """
 
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
     from tapehub.hub.datahub import DataHub
 
 __all__ = [
-    "comparison", "comparisons", "feed_report", "feed_reports", "gap", "gaps", "quarantine", "quarantined", "state",
+    "comparison", "comparisons", "feed_link", "feed_report", "feed_reports", "gap", "gaps", "quarantine",
+    "quarantined", "state",
 ]  # fmt: skip
 
 RAW_FLAG: Final = 1
@@ -42,6 +44,9 @@ RAW_FLAG: Final = 1
 
 _QUOTE = struct.Struct("<qqddff")  # ts_event, ts_recv, bid, ask, bid_size, ask_size
 _RAW_BYTES_MAX = 3_000
+LINK: Final = 1
+"""Low byte of the first number of a ledger record that says how a feed's connection stands."""
+
 _REPORT_SEGMENTS = 2  # reports come once a minute: older segments are not searched for one
 _NO_ROWS = np.empty(0, np.uint8)
 
@@ -242,9 +247,19 @@ def feed_reports(hub: DataHub) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     oldest = max(0, hub.head // lines - _REPORT_SEGMENTS + 1) * lines
     for seq, record in _newest(hub, 1 << Kind.LEDGER, oldest):
+        if int(record[5]) & 0xFF == LINK:
+            continue
         told = json.loads(blobs.load(hub.path, record[9], record[10]))
         found.setdefault(told.pop("feed"), {"seq": seq, "ts": record[2], **told})
     return found
+
+
+def feed_link(hub: DataHub, source: str, told: dict[str, Any], at_ns: int) -> int:
+    """Log how a feed's connection stands; this process answers for it. Returns the sequence number."""
+    number = hub._define_source(source[:31])
+    flags, payload = blobs.keep(hub.path, json.dumps({"feed": source, **told}, separators=(",", ":")).encode())
+    fixed1 = LINK | reading.witness(hub)
+    return hub._publish_record(int(Kind.LEDGER), at_ns, fixed1=fixed1, source=number, flags=flags, payload=payload)
 
 
 # ---------------------------------------------------------------- reading

@@ -27,6 +27,7 @@ __all__ = [
     "channel_state",
     "find_channel",
     "history",
+    "is_believed",
     "latest_order_flow",
     "require_fresh",
     "snapshot",
@@ -283,7 +284,7 @@ def _state(hub: DataHub, channel: int, block: Any, rare: Any, now_ns: int) -> st
     recorded = int(rare["state"])
     if recorded:
         found = State(min(recorded & 0xFF, max(State)))
-        if found is State.DEAD or _is_believed(hub, recorded):
+        if found is State.DEAD or is_believed(hub, recorded):
             return found.label
         return State.CLOSED.label if _is_closed(hub, channel, now_ns) else State.DEAD.label
     unverified = bool(int(block["latest"]["flags"]) & int(TickFlag.UNVERIFIED))
@@ -329,7 +330,7 @@ def _sign(slot: dict[str, Any]) -> int:
     return (int(slot["slot"]) + 1) << 8 | (int(slot["attached_ns"]) >> 10 & 0xFFFFFFFF) << 32
 
 
-def _is_believed(hub: DataHub, recorded: int) -> bool:
+def is_believed(hub: DataHub, recorded: int) -> bool:
     """Tell whether the process that recorded a state is still there to take it back."""
     signed = recorded & ~0xFF
     return not signed or any(slot["alive"] and _sign(slot) == signed for slot in hub._slots())

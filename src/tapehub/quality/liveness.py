@@ -21,7 +21,7 @@ from tapehub.model.calendars import Calendar
 from tapehub.model.states import State
 from tapehub.quality.rhythm import Rhythm
 
-__all__ = ["Change", "Key", "Liveness"]
+__all__ = ["Change", "Key", "Liveness", "Row"]
 
 Key = tuple[str, str]
 """Symbol and source."""
@@ -53,18 +53,39 @@ class Change:
     since_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Show what is known of an instrument from one source.
+
+    Attributes:
+        state: its label, empty while there is none.
+        since_ns: when that state began; None without one.
+        ticked_ns: when the last accepted tick came; None before the first.
+        heard_ns: when anything of it came, accepted or not.
+    """
+
+    symbol: str
+    source: str
+    state: str
+    cause: str
+    since_ns: int | None
+    ticked_ns: int | None
+    heard_ns: int | None
+
+
 class _Item:
     """What is known of one instrument from one source."""
 
     __slots__ = (
         "calendar_open", "calendar_turns_ns", "cause", "heard_ns", "key", "open", "opened_ns", "refused", "state",
-        "subscribed_ns", "threshold_ns", "ticked_ns", "ts_event", "word", "word_until_ns",
+        "stated_ns", "subscribed_ns", "threshold_ns", "ticked_ns", "ts_event", "word", "word_until_ns",
     )  # fmt: skip
 
     def __init__(self, key: Key) -> None:
         self.key = key
         self.state: State | None = None
         self.cause = ""
+        self.stated_ns = _NEVER
         self.ticked_ns = _NEVER  # when the last accepted tick came
         self.heard_ns = _NEVER  # when anything of it came, accepted or not
         self.ts_event = _NEVER  # of the last accepted tick
@@ -196,6 +217,26 @@ class Liveness:
         """Give all states; one that has none yet is left out."""
         return {key: item.state for key, item in self._items.items() if item.state is not None}
 
+    def tell(self) -> list[Row]:
+        """Show all that is watched."""
+        return [
+            Row(
+                *item.key, "" if item.state is None else item.state.label, item.cause,
+                *(None if at_ns == _NEVER else at_ns for at_ns in (item.stated_ns, item.ticked_ns, item.heard_ns)),
+            )
+            for item in self._items.values()
+        ]  # fmt: skip
+
+    @property
+    def beat_ns(self) -> int | None:
+        """Give when the last heartbeat came; None where there is none, or none yet."""
+        return self._beat_ns if self._promised and self._beat_ns != _NEVER else None
+
+    def heartbeat_lost(self, now_ns: int) -> bool:
+        """Tell whether a heartbeat that was promised stays away, and nothing else came either."""
+        limit = max(HEARTBEAT_LOST_NS, 3 * self._beat_every_ns)
+        return self._promised and now_ns - max(self._beat_ns, self._signs_ns) > limit
+
     @property
     def mute(self) -> list[str]:
         """Name the `STALE` instruments of which nothing at all comes, so that a repair may help.
@@ -247,7 +288,7 @@ class Liveness:
         state, cause = self._state(item, now_ns, is_open, word)
         if state is None or state is item.state:
             return None
-        before, item.state, item.cause = item.state, state, cause
+        before, item.state, item.cause, item.stated_ns = item.state, state, cause, now_ns
         good = item.ts_event if item.ts_event != _NEVER else now_ns
         since = min(good, now_ns) if state.is_outage else now_ns
         return Change(*item.key, before, state, cause, now_ns, since)
@@ -270,7 +311,7 @@ class Liveness:
         if item.state is State.STALE:
             return State.STALE, item.cause
         shown = f"silent for {silent_ns / 1e9:.0f} s"
-        if self._heartbeat_lost(now_ns):
+        if self.heartbeat_lost(now_ns):
             return State.STALE, f"{shown}, heartbeat stopped"
         if self._others_flow(item, now_ns):
             if item.heard_ns > item.ticked_ns:
@@ -279,10 +320,6 @@ class Liveness:
         if silent_ns > PATIENCE * item.threshold_ns and (not self._promised or item.ticked_ns < item.opened_ns):
             return State.STALE, f"{shown}, as is all else"
         return State.QUIET, shown
-
-    def _heartbeat_lost(self, now_ns: int) -> bool:
-        limit = max(HEARTBEAT_LOST_NS, 3 * self._beat_every_ns)
-        return self._promised and now_ns - max(self._beat_ns, self._signs_ns) > limit
 
     def _others_flow(self, item: _Item, now_ns: int) -> bool:
         """Tell whether another instrument ticked just now: when all fall silent, one is the first to be noticed."""

@@ -76,7 +76,7 @@ def log_hash(hub: DataHub) -> str:
             if isinstance(one, Record):
                 if one.kind in ("clock", "calendar"):
                     continue
-                first = one.fixed[0] & 0xFF if one.kind == "state" else one.fixed[0]
+                first = one.fixed[0] & 0xFF if one.kind in ("state", "ledger") else one.fixed[0]
                 told: Any = (one.kind, one.ts_event, one.symbol, one.source, first, one.fixed[1], one.payload)
             elif type(one).__name__ == "Tick":
                 told = ("tick", one.symbol, one.source, one.ts_event, one.bid, one.ask, one.ts_recv)

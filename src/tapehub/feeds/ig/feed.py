@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from tapehub.errors import ConfigError
-from tapehub.feeds.feed import Event, Guarantees, LiveFeed, Malformed, Repair, Status, StatusKind
+from tapehub.feeds.feed import Event, Guarantees, LiveFeed, Malformed, Repair, Stage, Status, StatusKind
 from tapehub.feeds.ig.account import Account
 from tapehub.feeds.ig.backoff import Backoff
 from tapehub.feeds.ig.credentials import Credentials, find_credentials
@@ -109,7 +109,7 @@ class IgFeed(LiveFeed):
         """
         if (wait_s := self._barred_until_s - asyncio.get_running_loop().time()) > 0:
             why = f"no login before {wait_s / 60:.0f} min have passed, since IG refused the last one for good"
-            yield Status(StatusKind.REFUSED, (), self.now(), why)
+            yield Status(StatusKind.REFUSED, (), self.now(), why, Stage.ALLOWANCE)
             await asyncio.sleep(wait_s)
         self._loop = asyncio.get_running_loop()
         ready = asyncio.Event()

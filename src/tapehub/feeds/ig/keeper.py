@@ -7,10 +7,11 @@ import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from tapehub.errors import ConfigError, FeedError, VenueError
-from tapehub.feeds.feed import MarketStatus, Repair, Status, StatusKind
+from tapehub.feeds.feed import MarketStatus, Repair, Stage, Status, StatusKind
 from tapehub.feeds.ig.account import Account, Login
 from tapehub.feeds.ig.backoff import Backoff
 from tapehub.feeds.ig.budget import Plan, Role, plan_of, tick_item
@@ -94,24 +95,28 @@ class Keeper:
         loop = asyncio.get_running_loop()
 
         def tell_wait(why: str) -> None:
-            loop.call_soon_threadsafe(self._say, StatusKind.REFUSED, why)
+            loop.call_soon_threadsafe(partial(self._say, StatusKind.REFUSED, why, stage=Stage.ALLOWANCE))
 
         self.account.tell_waits(tell_wait)
         login: Login | None = None
         broken = _Broken("")
         try:
             while True:
+                stage = Stage.LOGIN
                 try:
                     login = await self._log_in(login, broken)
                     self._lend(login)
+                    stage = Stage.MARKETS
                     await self._look_up()
                 except ConfigError as error:
-                    self._say(StatusKind.REFUSED, str(error))
+                    self._say(StatusKind.REFUSED, str(error), stage=Stage.CREDENTIALS)
                     raise
                 except Exception as error:
                     # A reply that cannot be read is as passing as one that does not come.
                     known = isinstance(error, FeedError)
-                    self._say(StatusKind.REFUSED, str(error) if known else f"{type(error).__name__} while logging in")
+                    why = str(error) if known else f"{type(error).__name__} while logging in"
+                    code = error.code if isinstance(error, VenueError) else ""
+                    self._say(StatusKind.REFUSED, why, stage=stage, code=code, where=self.account.base_url)
                     if not known:
                         _log.exception("while logging in")
                     remedy = remedy_of(error.code, error.status) if isinstance(error, VenueError) else Remedy.RETRY
@@ -160,8 +165,6 @@ class Keeper:
             self._limit, wanted, login.account, heartbeat=self._settings.heartbeat, states=self._settings.states,
             candles=self._settings.candles,
         )  # fmt: skip
-        for symbol, why in self._plan.refused.items():
-            self._say(StatusKind.REFUSED, f"{symbol}: {why}", (symbol,))
         self._feed.remarks |= self._plan.left_out
         self._protocol.assign(self._plan.items, self._known.scalers)
 
@@ -174,7 +177,7 @@ class Keeper:
         self._known.scalers.update(found.scalers)
         self._known.refused.update(found.refused)
         for symbol, why in found.refused.items():
-            self._say(StatusKind.REFUSED, why, (symbol,))
+            self._say(StatusKind.REFUSED, why, (symbol,), stage=Stage.SUBSCRIPTION)
             self._retry_later(symbol)
         for symbol, market in found.markets.items():
             self._market_state(symbol, market.status)
@@ -207,7 +210,9 @@ class Keeper:
                 if self._connected:
                     deadline_s = self._clock() + self._settings.connect_within_s
                 elif self._clock() > deadline_s:
-                    return _Broken(f"not connected within {self._settings.connect_within_s:g} s")
+                    why = f"not connected within {self._settings.connect_within_s:g} s"
+                    self._say(StatusKind.DISCONNECTED, why, stage=Stage.STREAM, where=login.endpoint)
+                    return _Broken(why)
         finally:
             chores.cancel()
             await asyncio.gather(chores, return_exceptions=True)
@@ -310,7 +315,10 @@ class Keeper:
         why = f"IG refused {entry.name}: {entry.code} {entry.message}".rstrip()
         item = next((one for one in self._plan.items if one.name == entry.name), None)
         if item is not None and item.role is Role.TICK:
-            self._say(StatusKind.REFUSED, f"{item.symbol}: {why}", (item.symbol,), entry.ts_recv)
+            self._say(
+                StatusKind.REFUSED, f"{item.symbol}: {why}", (item.symbol,), entry.ts_recv,
+                stage=Stage.SUBSCRIPTION, code=str(entry.code),
+            )  # fmt: skip
             self._retry_later(item.symbol)
         else:
             self._feed.remarks[entry.name] = why
@@ -326,7 +334,10 @@ class Keeper:
                 self._connected = True
                 detail = word + (", session recovered: nothing is lost" if self._was_connected else "")
                 self._was_connected = True
-                self._say(StatusKind.CONNECTED, detail, ts_recv=entry.ts_recv)
+                self._say(StatusKind.CONNECTED, detail, ts_recv=entry.ts_recv, where=self._stream.endpoint)
+                # No connection changes it; a consumer takes one for a new chance.
+                for symbol, why in {**self._known.refused, **self._plan.refused}.items():
+                    self._say(StatusKind.REFUSED, f"{symbol}: {why}", (symbol,), stage=Stage.SUBSCRIPTION)
         elif word.startswith("DISCONNECTED"):
             recovering = word.endswith("TRYING-RECOVERY")
             if self._connected:
@@ -342,7 +353,9 @@ class Keeper:
             return
         self._error = entry
         kind = StatusKind.DISCONNECTED if self._was_connected else StatusKind.REFUSED
-        self._say(kind, f"streaming server: {entry.code} {entry.message}".rstrip(), ts_recv=entry.ts_recv)
+        why = f"streaming server: {entry.code} {entry.message}".rstrip()
+        where = self._stream.endpoint if self._stream is not None else ""
+        self._say(kind, why, ts_recv=entry.ts_recv, stage=Stage.STREAM, code=str(entry.code), where=where)
         patience_s = _PATIENCE_S.get(entry.code, 0.0)
         self._orders.put_nowait(_Broken(f"server error {entry.code}", _about_tokens(entry.code), patience_s))
 
@@ -360,8 +373,11 @@ class Keeper:
             self._protocol.say(MarketStatus((symbol,), is_open(word), self._feed.now(), word))
             self._ready()
 
-    def _say(self, kind: StatusKind, detail: str, symbols: tuple[str, ...] = (), ts_recv: int = 0) -> None:
-        self._protocol.say(Status(kind, symbols, ts_recv or self._feed.now(), detail))
+    def _say(
+        self, kind: StatusKind, detail: str, symbols: tuple[str, ...] = (), ts_recv: int = 0, *,
+        stage: Stage | None = None, code: str = "", where: str = "",
+    ) -> None:  # fmt: skip
+        self._protocol.say(Status(kind, symbols, ts_recv or self._feed.now(), detail, stage, code, where))
         self._ready()
 
     async def _ask(self, request: Callable[[], Answer]) -> Answer:

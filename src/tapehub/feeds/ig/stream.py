@@ -141,6 +141,7 @@ class Stream:
         self._inbox = inbox
         self._now = now
         self.number = number
+        self.endpoint = endpoint
         self._client = make_client(endpoint, user, password)
         self._client.addListener(_ConnectionListener(inbox, now, number))
         self._subscriptions: dict[str, Subscription] = {}

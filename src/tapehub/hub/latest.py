@@ -1,0 +1,95 @@
+"""Follow what feeds say of their connections, and what was refused, without reading the log anew each time."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections import deque
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from tapehub.hub import blobs, marks, reading
+from tapehub.model.records import Kind
+
+if TYPE_CHECKING:
+    from tapehub.hub.datahub import DataHub
+
+__all__ = ["Latest", "latest"]
+
+_KINDS = 1 << Kind.LEDGER | 1 << Kind.QUARANTINE
+_NO_ROWS = np.empty(0, np.uint8)
+_QUARANTINED_MAX = 512
+
+
+class Latest:
+    """Hold the newest of each kind. One thread.
+
+    The first read goes through the last segments of the log, in which whatever still holds was said: collectors say it
+    four times a minute. Each further read goes on where the last one ended.
+    """
+
+    def __init__(self, hub: DataHub) -> None:
+        self._incarnation = -1
+        self._position = 0
+        self._links: dict[str, tuple[int, int, dict[str, Any]]] = {}
+        self._quarantined: deque[tuple[int, int, bytes]] = deque(maxlen=_QUARANTINED_MAX)
+        self.read(hub)
+
+    def read(self, hub: DataHub) -> Latest:
+        """Read on up to the head of the log."""
+        state = hub._hub_state()
+        if hub._incarnation != self._incarnation or int(state["oldest"]) > self._position:
+            lines = int(state["segment_lines"])
+            self._incarnation = hub._incarnation
+            self._position = max(int(state["oldest"]), (hub.head // lines - 1) * lines, 0)
+            self._links.clear()
+            self._quarantined.clear()
+        head = hub.head
+        while self._position < head:
+            after, _, _, found, _ = hub._scan(
+                self._position, head, b"", _KINDS, reading.NEVER, reading.EVER, _NO_ROWS
+            )  # fmt: skip
+            record = hub._record(found) if found else None
+            if record is not None:
+                self._take(hub, record)
+            if after <= self._position:
+                break
+            self._position = after
+        return self
+
+    def _take(self, hub: DataHub, record: Any) -> None:
+        if int(record[0]) == Kind.QUARANTINE:
+            self._quarantined.append((int(record[2]), int(record[5]), bytes(record[10])))
+        elif int(record[5]) & 0xFF == marks.LINK:
+            told = json.loads(blobs.load(hub.path, record[9], record[10]))
+            self._links[told.pop("feed")] = (int(record[2]), int(record[5]), told)
+
+    def links(self, hub: DataHub) -> dict[str, dict[str, Any]]:
+        """Give how each feed's connection stands, with ``ts``, and ``alive``: the process that said so is there."""
+        return {
+            feed: {**told, "ts": ts, "alive": reading.is_believed(hub, signed)}
+            for feed, (ts, signed, told) in self._links.items()
+        }
+
+    def quarantined(self) -> dict[str, tuple[int, int, str]]:
+        """Give the newest refusal of each symbol: when, reason, detail; an empty symbol where the message told none."""
+        found: dict[str, tuple[int, int, str]] = {}
+        for ts, reason, payload in self._quarantined:
+            (size,) = struct.unpack_from("<H", payload)
+            told = json.loads(payload[2 : 2 + size])
+            found[told["symbol"]] = (ts, reason, told["detail"])
+        return found
+
+
+_of: WeakKeyDictionary[DataHub, Latest] = WeakKeyDictionary()
+
+
+def latest(hub: DataHub) -> Latest:
+    """Give what a hub says now; what was read before is kept as long as the hub is open."""
+    known = _of.get(hub)
+    if known is None:
+        known = _of[hub] = Latest(hub)
+        return known
+    return known.read(hub)

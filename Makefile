@@ -27,6 +27,7 @@ HANG      := -o faulthandler_timeout=150 -o faulthandler_exit_on_timeout=true
 
 TOOLS  := $(VENV)/.tools
 MODULE := $(VENV)/.module
+DEMO   := $(VENV)/.demo
 DEV    := $(VENV)/.dev
 BENCH  := $(VENV)/.bench
 NATIVE := CMakeLists.txt $(wildcard native/include/tapehub/*.hpp native/src/*.cpp native/src/*.hpp)
@@ -46,7 +47,7 @@ endef
 .DELETE_ON_ERROR:
 
 # DEMO_SECONDS and DATA reach the demo through the environment, as make passes on what it was given.
-demo: $(MODULE)
+demo: $(DEMO)
 	$(PY) -m tapehub.app.demo
 
 test: native-test python-test
@@ -111,6 +112,11 @@ $(MODULE): $(TOOLS) $(NATIVE)
 # The package is in place by now, so these add what the extras name and build nothing.
 $(DEV): $(MODULE)
 	$(PIP) install 'tapehub[dev]'
+	@touch $@
+
+# The collector and the simulated IG: what a demonstration needs beside the module.
+$(DEMO): $(MODULE)
+	$(PIP) install 'tapehub[ig,sim]'
 	@touch $@
 
 $(BENCH): $(MODULE)

@@ -1,4 +1,7 @@
-"""The demonstration from start to end: it exits 0 only when every tick is accounted for and seen by both readers."""
+"""The demonstration from start to end: it exits 0 only when every tick is accounted for and seen by both readers.
+
+Its collector is the real one, with the official clients, against the simulated venue.
+"""
 
 import os
 import re
@@ -48,6 +51,8 @@ def test_the_made_up_market_is_shown_and_accounted_for(tmp_path: Path) -> None:
     assert len(rows["received"]) == 4  # three instruments, and all
     assert "SIMULATED" in done.stdout
     assert re.search(r"^12:00:\d\d SIMULATED EUR_USD \d\.\d{5}/", done.stdout, re.MULTILINE)
+    assert "no fault is played" in done.stdout
+    assert "status=subscribed symbols=['EUR_USD']" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
@@ -82,6 +87,18 @@ def test_a_recording_that_ends_ends_the_demonstration(tmp_path: Path) -> None:
     assert rows["received"] == [4, 4]
     assert rows["+ duplicate"] == [1, 1]
     assert rows["+ quarantined, crossed"] == [1, 1]
+
+
+def test_the_fault_is_played_noticed_and_over_before_the_end(tmp_path: Path) -> None:
+    done = run(tmp_path, DEMO_SECONDS="17")
+    assert done.returncode == Exit.OK, done.stdout + done.stderr
+    acts = ["the venue goes mute on EUR_USD", "EUR_USD is STALE", "the venue speaks again", "EUR_USD is LIVE again"]
+    places = [done.stdout.find(act) for act in acts]
+    assert -1 not in places, done.stdout
+    assert places == sorted(places)
+    assert re.search(r"a gap of \d+\.\d s from 12:00:\d\d to 12:00:\d\d UTC \(silent for", done.stdout)
+    assert "step=resubscribe symbols=['EUR_USD']" in done.stderr
+    assert_balanced(done.stdout)
 
 
 def test_real_files_are_played_and_accounted_for(tmp_path: Path, shared_data: Path) -> None:

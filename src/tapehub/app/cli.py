@@ -76,9 +76,11 @@ def _options(
 
 
 def _add() -> None:
-    from tapehub.app import backfill, bench, doctor, ig, replay, serve, sim, status, verify, watch
+    from tapehub.app import backfill, bench, collect, doctor, ig, replay, serve, sim, status, up, verify, watch
 
+    app.command()(up.up)
     app.command()(serve.serve)
+    app.command()(collect.collect)
     app.command()(replay.replay)
     app.command()(watch.watch)
     app.command()(status.status)

@@ -1,7 +1,9 @@
-"""The demonstration: a server, a collector and two readers, each a process of its own, and the market between them.
+"""The demonstration: server, simulated IG, collector and two readers, each a process of its own, and a market.
 
-`make demo` runs it. The market clock begins on a Tuesday at 13:00 in London whatever today is; the terminal says
-SIMULATED. At the end (Ctrl-C, or after DEMO_SECONDS) every tick must be accounted for, and seen by both readers.
+`make demo` runs it. The collector is the one that collects IG, with the official clients; the venue is `tapehub sim`'s,
+on a market clock that begins on a Tuesday at 13:00 in London whatever today is. The terminal says SIMULATED. After 20 s
+one instrument goes mute, unasked. At the end (Ctrl-C, or after DEMO_SECONDS) every tick must be accounted for, and seen
+by both readers.
 """
 
 from __future__ import annotations
@@ -15,139 +17,71 @@ import time
 from pathlib import Path
 from typing import Any
 
-from rich import box
 from rich.console import Group
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from tapehub.app.board import Board
 from tapehub.app.console import Exit, complain, count_text, exit_of, note, out
+from tapehub.app.feeds import SYMBOLS, Wanted
 from tapehub.app.market import OPENS_AT
+from tapehub.app.mishap import Mishap, counts_of
+from tapehub.app.outcome import Outcome
 from tapehub.app.stopping import stopping
-from tapehub.app.workers import Worker
+from tapehub.app.workers import Message, Worker
 from tapehub.errors import ConfigError, TapehubError
 from tapehub.hub import DataHub, hub_path
 
-__all__ = ["Outcome", "main"]
+__all__ = ["main"]
 
+_SECOND = 1_000_000_000
+_OPENS_NS = int(OPENS_AT.timestamp()) * _SECOND
 _READERS = ("reader-1", "reader-2")
+_TICKS_PER_S = 4.0
+_SUBSCRIBED_S = 30.0
 _DRAIN_S = 20.0
 _REFRESH_S = 0.25
 
 
-class Outcome:
-    """Judge a run: whether the ledger balances and every reader saw every tick.
-
-    Args:
-        account: the collector's, with `counts` and `traces` by instrument.
-        in_hub: ticks by instrument, as the hub itself counts them.
-        readers: what each reader reported.
-        lost_in_producer: by the hub's ledger.
-    """
-
-    def __init__(
-        self,
-        account: dict[str, Any],
-        in_hub: dict[str, int],
-        readers: dict[str, dict[str, Any]],
-        lost_in_producer: int = 0,
-    ) -> None:
-        self.account = account
-        self.in_hub = in_hub
-        self.readers = readers
-        self.faults = [*self._ledger_faults(), *self._reader_faults()]
-        if lost_in_producer:
-            self.faults.append(f"{lost_in_producer} ticks were lost in a dead producer")
-
-    @property
-    def total(self) -> int:
-        """Count the ticks that were published."""
-        return sum(count["published"] for count in self.account["counts"].values())
-
-    @staticmethod
-    def in_flight(count: dict[str, Any]) -> int:
-        """Count what was received and has no fate yet."""
-        gone = count["published"] + count["duplicates"] + count["refused"] + sum(count["quarantined"].values())
-        return int(count["received"] - gone)
-
-    def _ledger_faults(self) -> list[str]:
-        faults = []
-        if not self.total:
-            faults.append("no tick was published at all")
-        for symbol, count in self.account["counts"].items():
-            if left := self.in_flight(count):
-                faults.append(f"{symbol}: {left} of {count['received']} received have no fate")
-            if count["published"] != self.in_hub.get(symbol, 0):
-                faults.append(f"{symbol}: {count['published']} published, the hub holds {self.in_hub.get(symbol, 0)}")
-        faults += [
-            f"{symbol}: the hub holds ticks that no one published"
-            for symbol in self.in_hub.keys() - self.account["counts"]
-        ]
-        return faults
-
-    def _reader_faults(self) -> list[str]:
-        faults = []
-        for name, seen in self.readers.items():
-            if seen["lost"] or seen["out_of_order"] or not seen["reached_end"]:
-                faults.append(
-                    f"{name}: {seen['lost']} lost, {seen['out_of_order']} out of order, "
-                    f"{'reached' if seen['reached_end'] else 'did not reach'} the end"
-                )
-            for symbol, count in self.account["counts"].items():
-                got = seen["counts"].get(symbol, 0)
-                if got != count["published"]:
-                    faults.append(f"{name}: saw {got} of {count['published']} ticks of {symbol}")
-                elif got and seen["traces"][symbol] != self.account["traces"][symbol]:
-                    faults.append(f"{name}: saw other times or prices of {symbol} than were published")
-        return faults
-
-    def table(self) -> Table:
-        """Lay the ledger out: a column for each instrument, a line for each fate."""
-        counts = dict(sorted(self.account["counts"].items()))
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        table.add_column("ledger")
-        for symbol in [*counts, "all"]:
-            table.add_column(symbol, justify="right", no_wrap=True)
-
-        def line(label: str, numbers: list[int], style: str = "") -> None:
-            table.add_row(label, *map(count_text, [*numbers, sum(numbers)]), style=style)
-
-        line("received", [count["received"] for count in counts.values()], "bold")
-        line("= published", [count["published"] for count in counts.values()])
-        line("+ duplicate", [count["duplicates"] for count in counts.values()])
-        line("+ refused", [count["refused"] for count in counts.values()])
-        reasons = sorted({reason for count in counts.values() for reason in count["quarantined"]})
-        for reason in reasons:
-            line(f"+ quarantined, {reason}", [count["quarantined"].get(reason, 0) for count in counts.values()])
-        if not reasons:
-            line("+ quarantined", [0] * len(counts))
-        line("+ in flight", [self.in_flight(count) for count in counts.values()])
-        table.add_section()
-        line("in the hub", [self.in_hub.get(symbol, 0) for symbol in counts])
-        for name, seen in self.readers.items():
-            line(f"seen by {name}", [seen["counts"].get(symbol, 0) for symbol in counts])
-        return table
-
-
 class _Crew:
-    """The processes of a demonstration, started in the order data flow and ended in that order too."""
+    """The processes of a demonstration, started in the order they need each other and ended in the other."""
 
     def __init__(self, path: Path, data: list[Path], seed: int) -> None:
         self._path = path
         self._started: list[Worker] = []
+        wanted = Wanted("sim", SYMBOLS, seed=seed, rate=_TICKS_PER_S)
         try:
-            self.server = self._start("server", anchor_ns=int(OPENS_AT.timestamp()) * 1_000_000_000)
+            # The clock all but stands until everyone is there, so that no tick is missed for want of a subscription.
+            self.server = self._start("server", clock="virtual", at_ns=_OPENS_NS, rate=1e-9)
             self.readers = {name: self._start("reader", label=name, name=name) for name in _READERS}
-            self.collector = self._start("collector", data=[str(one.absolute()) for one in data], seed=seed)
+            self.simulator = self._start(
+                "simulator", wanted=wanted.plain(), at_ns=_OPENS_NS + _SECOND, learn=True,
+                # Without: one that is mute would show a tick to who subscribes anew, and look alive for a moment.
+                snapshot=False, data=[str(one.absolute()) for one in data],
+            )  # fmt: skip
+            self.venue: Message = self.simulator.ready
+            plain = {**wanted.plain(), "url": self.venue["url"], "symbols": self.venue["symbols"]}
+            self.collector = self._start("collector", wanted=plain, traced=True)
         except BaseException:
             self.close()
             raise
 
-    def _start(self, role: str, **arguments: Any) -> Worker:
-        worker = Worker(role, path=str(self._path), **arguments)
+    def _start(self, role: str, *, label: str = "", **arguments: Any) -> Worker:
+        name = label or role
+        worker = Worker(
+            role, label=name, on_line=lambda line: note(f"{name}: {line}"), path=str(self._path), **arguments
+        )
         self._started.append(worker)
         return worker
+
+    def open_market(self, hub: DataHub, stop: threading.Event) -> None:
+        """Let the market's clock run, as soon as the collector has subscribed to all."""
+        until_s = time.monotonic() + _SUBSCRIBED_S
+        wanted = len(self.venue["symbols"])
+        while counts_of(self.venue["control"]).get("subscribed", 0) < wanted and time.monotonic() < until_s:
+            if stop.wait(0.05) or self.missing():
+                break
+        hub.set_clock("virtual", anchor_ns=_OPENS_NS, rate=1.0)
 
     def missing(self) -> list[str]:
         """Name those that ended though no one told them to."""
@@ -178,8 +112,9 @@ class _Crew:
 def main() -> int:
     """Run the demonstration as DEMO_SECONDS and DATA say; return the exit code."""
     home = Path(tempfile.mkdtemp(prefix="tapehub-demo-"))
-    # Its own parent of hubs, so that no hub of the user's can be in the way or be touched.
+    # Its own parent of hubs, so that no hub of the user's can be in the way or be touched; and no settings of theirs.
     os.environ["TAPEHUB_HOME"] = str(home)
+    os.environ["TAPEHUB_CONFIG"] = str(home / "tapehub.toml")
     try:
         with stopping() as stop:
             return _run(hub_path("demo"), _seconds(), _data(), stop)
@@ -193,17 +128,21 @@ def main() -> int:
 
 
 def _run(path: Path, seconds: float | None, data: list[Path], stop: threading.Event) -> int:
-    note("starting a server, two readers and a collector, each a process of its own")
+    note("starting a hub server, a simulated IG, its collector and two readers, each a process of its own")
     crew = _Crew(path, data, seed=1)
     memory: Path | None = None
     try:
         with DataHub.open(path, name="demo") as hub:
             memory = Path(hub._hub_state()["memory_dir"])
-            note(f"SIMULATED: the market clock began on {OPENS_AT:%A %-d %B %Y at %H:%M} in London")
-            for remark in crew.collector.ready["remarks"]:
+            for remark in crew.venue["remarks"]:
                 note(remark)
+            if not data:
+                note("DATA=path plays real files")
             note(f"in another terminal: tapehub watch --hub {path}")
-            _show(hub, crew, seconds, stop)
+            crew.open_market(hub, stop)
+            note(f"SIMULATED: the market clock began on {OPENS_AT:%A %-d %B %Y at %H:%M} in London")
+            mishap = Mishap(hub, crew.venue, seconds, _say)
+            _show(hub, crew, mishap, seconds, stop)
             outcome = crew.finish(hub)
     finally:
         crew.close()
@@ -223,15 +162,27 @@ def _run(path: Path, seconds: float | None, data: list[Path], stop: threading.Ev
     return Exit.OK
 
 
-def _show(hub: DataHub, crew: _Crew, seconds: float | None, stop: threading.Event) -> None:
+def _say(text: str) -> None:
+    out.print(Text(text, style="bold yellow"))
+
+
+def _show(hub: DataHub, crew: _Crew, mishap: Mishap, seconds: float | None, stop: threading.Event) -> None:
     """Show the market until told to stop, the time is over, the recording has ended, or a process is missing."""
-    board = Board(hub, crew.collector.ready["symbols"])
-    until = None if seconds is None else time.monotonic() + seconds
+    board = Board(hub, crew.venue["symbols"])
+    began = time.monotonic()
+    until = None if seconds is None else began + seconds
 
     def goes_on(wait_s: float) -> bool:
-        left = wait_s if until is None else min(wait_s, max(until - time.monotonic(), 0))
-        over = stop.wait(left) or crew.collector.has_ended.is_set() or bool(crew.missing())
-        return not over and (until is None or time.monotonic() < until)
+        end = time.monotonic() + wait_s
+        while True:
+            now = time.monotonic()
+            over = crew.simulator.has_ended.is_set() or bool(crew.missing()) or (until is not None and now >= until)
+            if over or stop.is_set():
+                return False
+            mishap.step(now - began)
+            if now >= end:
+                return True
+            stop.wait(min(_REFRESH_S, max(end - now, 0.01), max((until or now + 1) - now, 0.01)))
 
     if not out.is_terminal:
         every_s = 5.0 if seconds is None else min(5.0, max(seconds / 4, 0.5))

@@ -12,6 +12,7 @@ import typer
 from tapehub.app.console import note
 from tapehub.errors import ConfigError, HubNotRunning
 from tapehub.hub import DataHub, hub_path
+from tapehub.model.instruments import InstrumentBook
 
 __all__ = ["HubOption", "NameOption", "attach", "open_or_create", "place"]
 
@@ -54,11 +55,13 @@ def attach(hub: Path | None, name: str | None, listed_as: str) -> Iterator[DataH
 
 
 @contextmanager
-def open_or_create(hub: Path | None, name: str | None, listed_as: str) -> Iterator[DataHub]:
+def open_or_create(
+    hub: Path | None, name: str | None, listed_as: str, instruments: InstrumentBook | None = None
+) -> Iterator[DataHub]:
     """Attach to the hub, making it when there is none, and say so when no server runs it."""
     where = place(hub, name)
     existed = where.exists() and any(where.iterdir())
-    with DataHub.open(where, create=True, name=listed_as) as opened:
+    with DataHub.open(where, create=True, name=listed_as, instruments=instruments) as opened:
         if opened.server() is None:
             what = "no server runs" if existed else "made a new hub without a server"
             note(f"{what}: {where}; ticks close the candles themselves")

@@ -1,65 +1,116 @@
-"""What the demonstration plays: recorded files moved onto its clock, else a market that is made up."""
+"""What a simulator plays beside a hub: recorded files moved onto its clock, else a market that is made up."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from tapehub.app.recordings import find_recordings, first_quote_ns
-from tapehub.feeds.feed import Quotes, Records
-from tapehub.feeds.replay import Recording, merge
-from tapehub.feeds.synthetic import Synthetic
+from tapehub.errors import ConfigError, RecordingError
+from tapehub.feeds.feed import Records
+from tapehub.feeds.replay import Recording, Replay
+from tapehub.feeds.sim import RecordedSource, Source, SyntheticSource, contracts_for
+from tapehub.quality import Rhythm
 
-__all__ = ["OPENS_AT", "SYMBOLS", "market"]
+if TYPE_CHECKING:
+    from tapehub.model.instruments import InstrumentBook
 
-SYMBOLS = ("EUR_USD", "USD_JPY", "GBP_USD")
+__all__ = ["OPENS_AT", "Market", "market", "rhythm_of"]
+
 _LONDON = ZoneInfo("Europe/London")
 OPENS_AT = datetime(2026, 6, 2, 13, 0, tzinfo=_LONDON)
 """A Tuesday, when London and New York both trade."""
 _SECOND = 1_000_000_000
-_DAYS = 4
-_TICKS_PER_S = 2.0
+_HOUR = 3600 * _SECOND
 
 
-def market(data: list[Path], start_ns: int, seed: int) -> tuple[Iterator[Quotes], list[str], list[str]]:
+@dataclass(frozen=True, slots=True)
+class Market:
+    """Hold what is played.
+
+    Attributes:
+        moved: the times are of another day, so that no calendar fits them.
+        remarks: where it comes from.
+    """
+
+    source: Source
+    remarks: list[str]
+    moved: bool = False
+
+
+def market(
+    data: list[Path], start_ns: int, symbols: Sequence[str], seed: int, ticks_per_s: float, book: InstrumentBook
+) -> Market:
     """Choose the market.
 
-    Returns:
-        the quotes, in order of event time, the first at `start_ns` or soon after; their instruments; remarks on where
-        they come from.
+    Args:
+        data: recorded files, or directories of them; empty for made-up quotes of `symbols`.
+        start_ns: when a recording begins.
+
+    Raises:
+        RecordingError: nothing of the recordings can be played.
     """
     if data:
-        return _recorded(data, start_ns)
-    feed = Synthetic(SYMBOLS, start_ns, start_ns + _DAYS * 86_400 * _SECOND, seed=seed, ticks_per_s=_TICKS_PER_S)
-    return feed.batches(), list(feed.symbols), [f"a made-up market (seed {seed}); DATA=path plays real files"]
+        return _recorded(data, start_ns, book)
+    source = SyntheticSource(symbols, seed, ticks_per_s)
+    return Market(source, [f"a made-up market (seed {seed}): {', '.join(source.symbols)}"])
 
 
-def _recorded(data: list[Path], start_ns: int) -> tuple[Iterator[Quotes], list[str], list[str]]:
-    """Move each instrument of each source so that its first tick, or its 13:00 in London, is at the start.
+def rhythm_of(source: Source, start_ns: int) -> Rhythm:
+    """Learn how long each instrument is used to be silent, from the hour that begins at an instant."""
+    rhythm = Rhythm()
+    for symbol in source.symbols:
+        ts_event = source.window(symbol, start_ns, start_ns + _HOUR)["ts_event"]
+        if len(ts_event):
+            rhythm.ticks(symbol, ts_event)
+            rhythm.forget_last(symbol)
+    return rhythm
 
-    Each by itself, since recordings of different years would otherwise never be seen together.
+
+def _recorded(data: list[Path], start_ns: int, book: InstrumentBook) -> Market:
+    """Move each instrument so that its first tick, or its 13:00 in London, is at the start.
+
+    Each by itself, since recordings of different years would otherwise never be seen together. Of several sources of
+    an instrument the first is played: a venue has one price.
     """
-    found = find_recordings(data, hour_if_unknown=start_ns // (3600 * _SECOND) * 3600 * _SECOND)
-    channels: dict[tuple[str, str], list[Recording]] = defaultdict(list)
+    found = find_recordings(data, hour_if_unknown=start_ns // _HOUR * _HOUR)
+    channels: dict[str, tuple[str, list[Recording]]] = {}
+    played, others = defaultdict(list), []
     for recording in found.recordings:
-        channels[recording.symbol, recording.source].append(recording)
+        played[recording.symbol, recording.source].append(recording)
+    for (symbol, source), recordings in played.items():
+        if symbol in channels or not _is_dealt_in(symbol, book):
+            others.append(f"{symbol} {source}")
+        elif first_quote_ns(recordings) is not None:
+            channels[symbol] = (source, recordings)
     moved: list[Recording] = []
-    remarks: list[str] = []
-    for (symbol, source), recordings in channels.items():
+    times: list[str] = []
+    for symbol, (source, recordings) in channels.items():
         first_ns = first_quote_ns(recordings)
-        if first_ns is None:
-            continue
+        assert first_ns is not None
         from_ns = _london_lunch(recordings, first_ns)
         moved += [_moved(recording.window(from_ns, None), start_ns - from_ns) for recording in recordings]
-        remarks.append(f"{symbol} {source} {datetime.fromtimestamp(from_ns / 1e9, UTC):%Y-%m-%d %H:%M}")
-    played = [f"real ticks, moved onto that clock (times UTC): {', '.join(remarks)}"]
+        times.append(f"{symbol} {source} {datetime.fromtimestamp(from_ns / 1e9, UTC):%Y-%m-%d %H:%M}")
+    if not moved:
+        raise RecordingError(f"{', '.join(map(str, data))}: nothing that the simulated venue deals in, expected a pair")
+    remarks = [f"real ticks, moved onto that clock (times UTC): {', '.join(times)}"]
+    if others:
+        remarks.append(f"not played, since a venue quotes an instrument once: {', '.join(others)}")
     if found.skipped:
-        played.append(found.describe_skipped(2))
-    return merge(moved), list(dict.fromkeys(symbol for symbol, _ in channels)), played
+        remarks.append(found.describe_skipped(2))
+    return Market(RecordedSource(Replay(moved)), remarks, moved=True)
+
+
+def _is_dealt_in(symbol: str, book: InstrumentBook) -> bool:
+    try:
+        return bool(contracts_for([symbol], book))
+    except ConfigError:
+        return False
 
 
 def _london_lunch(recordings: list[Recording], first_ns: int) -> int:

@@ -11,7 +11,7 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
@@ -28,31 +28,73 @@ class Worker:
 
     Args:
         role: a key of `roles.ROLES`.
+        ready_s: how long to wait until it is up; None to go on at once and look with `is_up`.
+        on_line: takes each line that it writes on stderr, in a thread; None lets it write where the command does.
         arguments: passed to it; must be JSON.
 
     Raises:
         HubError: it did not come up.
     """
 
-    def __init__(self, role: str, *, label: str = "", ready_s: float = 30.0, **arguments: Any) -> None:
+    def __init__(
+        self,
+        role: str,
+        *,
+        label: str = "",
+        ready_s: float | None = 30.0,
+        on_line: Callable[[str], None] | None = None,
+        **arguments: Any,
+    ) -> None:
         self.label = label or role
         self.has_ended = threading.Event()
         """Set when it says that it has nothing more to do."""
+        self.ready: Message = {}
+        """What it said when it was up."""
+        self.exit_code: int | None = None
+        """What a command would end with for what it failed of, if it said so."""
         self._replies: queue.Queue[Message | None] = queue.Queue()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tapehub.app.roles", role, json.dumps(arguments)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=None if on_line is None else subprocess.PIPE,
             text=True,
             start_new_session=True,
         )
-        self._listener = threading.Thread(target=self._listen, name=f"listen to {self.label}", daemon=True)
-        self._listener.start()
+        self._listeners = [threading.Thread(target=self._listen, name=f"listen to {self.label}", daemon=True)]
+        if on_line is not None:
+            relay = threading.Thread(target=self._relay, args=(on_line,), name=f"log of {self.label}", daemon=True)
+            self._listeners.append(relay)
+        for listener in self._listeners:
+            listener.start()
+        if ready_s is None:
+            return
         try:
             self.ready = self._reply("come up", ready_s)
         except BaseException:
             self.close(patience_s=1)
             raise
+
+    def is_up(self) -> bool:
+        """Tell whether it has come up, without waiting.
+
+        Raises:
+            HubError: it could not, or has ended.
+        """
+        if not self.ready:
+            with suppress(queue.Empty):
+                self.ready = self._taken(self._replies.get_nowait(), "come up")
+        return bool(self.ready)
+
+    def failure(self) -> str:
+        """Say why it ended, by its own last words if it had any."""
+        with suppress(queue.Empty):
+            while (message := self._replies.get_nowait()) is not None:
+                if "error" in message:
+                    self.exit_code = message.get("code")
+                    return str(message["error"])
+        code = self._process.poll()
+        return f"killed by signal {-code}" if code is not None and code < 0 else f"ended with code {code}"
 
     @property
     def pid(self) -> int:
@@ -79,23 +121,34 @@ class Worker:
             raise HubError(self._gone(verb)) from None
         return self._reply(verb, timeout_s)
 
-    def close(self, patience_s: float = 10.0) -> None:
-        """Let it end, and see that it has; idempotent."""
-        process = self._process
-        if process.stdin is not None and not process.stdin.closed:
+    def hang_up(self) -> None:
+        """Let it end, in its own time; idempotent."""
+        stdin = self._process.stdin
+        if stdin is not None and not stdin.closed:
             with suppress(BrokenPipeError):
-                process.stdin.close()
+                stdin.close()
+
+    def close(self, patience_s: float = 10.0, insist_s: float = 5.0) -> None:
+        """Let it end, and see that it has; idempotent.
+
+        Args:
+            patience_s: after this it is told to, and `insist_s` later killed.
+        """
+        process = self._process
+        self.hang_up()
         for end in (None, process.terminate, process.kill):
             if end is not None:
                 end()
             try:
-                process.wait(patience_s if end is None else 5.0)
+                process.wait(patience_s if end is None else insist_s)
                 break
             except subprocess.TimeoutExpired:
                 continue
-        self._listener.join(5.0)
-        if process.stdout is not None:
-            process.stdout.close()
+        for listener in self._listeners:
+            listener.join(5.0)
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
 
     def __enter__(self) -> Self:
         return self
@@ -112,9 +165,13 @@ class Worker:
             raise HubError(
                 f"{self.label} (process {self.pid}) did not {verb} in {timeout_s:g} s: is the machine overloaded?"
             ) from None
+        return self._taken(message, verb)
+
+    def _taken(self, message: Message | None, verb: str) -> Message:
         if message is None:
             raise HubError(self._gone(verb))
         if "error" in message:
+            self.exit_code = message.get("code")
             raise HubError(f"{self.label} (process {self.pid}): {message['error']}")
         return message
 
@@ -136,6 +193,11 @@ class Worker:
             else:
                 self._replies.put(message)
         self._replies.put(None)
+
+    def _relay(self, on_line: Callable[[str], None]) -> None:
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            on_line(line.rstrip())
 
 
 class Conversation:

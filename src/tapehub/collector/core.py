@@ -44,6 +44,7 @@ class Core:
         follows_events: the hub clock is the latest event.
         rhythm: what was learnt before.
         calendar_of: default is the calendar of the symbol's instrument, without holidays.
+        traced: keep a checksum of what was published, see `Publisher`.
     """
 
     def __init__(
@@ -58,13 +59,14 @@ class Core:
         follows_events: bool = False,
         rhythm: Rhythm | None = None,
         calendar_of: Callable[[str], Calendar] | None = None,
+        traced: bool = False,
     ) -> None:
         self._hub = hub
         self.feed = feed
         self.symbols = tuple(symbols)
         self.rhythm = rhythm or Rhythm()
         self.skew = Skew()
-        self.publisher = Publisher(hub, follows_events=follows_events, on_verdict=self._on_verdict)
+        self.publisher = Publisher(hub, follows_events=follows_events, traced=traced, on_verdict=self._on_verdict)
         calendar_of = calendar_of or cache(lambda symbol: Calendar(hub._names.book.find(symbol).calendar))
         self.liveness = Liveness(calendar_of, self.rhythm, heartbeat=heartbeat)
         self.gaps = GapBook(calendar_of)
@@ -189,6 +191,8 @@ class Core:
         for index, _, accepted, ts_first, ts_last in verdict.arrivals:
             symbol = symbols[index]
             key = (symbol, source)
+            if source != self.feed:  # a recording names who quoted: nothing will come of the symbol from us
+                self.liveness.leave((symbol, self.feed))
             if accepted:
                 if key in self.gaps:
                     self._log_gaps(self.gaps.end(key, ts_first), now_ns)

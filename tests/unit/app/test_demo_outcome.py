@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from tapehub.app.demo import Outcome
+from tapehub.app.outcome import Outcome
 
 
 def account() -> dict[str, Any]:

@@ -124,6 +124,11 @@ class Venue:
         self.tlcp.tick()
         return now
 
+    @property
+    def played_out(self) -> bool:
+        """Tell whether the source has no quote left to come."""
+        return self._next is None and not self._later
+
     def inject(self, fault: Fault) -> None:
         """Let a fault begin now."""
         self.faults.schedule(self.now_ns, fault)

@@ -1,0 +1,199 @@
+"""The feeds that a command line can name, made ready for a hub: `make` gives the one that a `Wanted` describes."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tapehub.app.clocks import change_clock, clock_of
+from tapehub.app.recordings import find_recordings, first_quote_ns
+from tapehub.errors import ConfigError, MissingExtra, RecordingError
+from tapehub.feeds.feed import Feed, Quotes
+from tapehub.model.policies import ClockMode
+
+if TYPE_CHECKING:
+    from tapehub.app.config import Config
+    from tapehub.hub import DataHub
+
+__all__ = ["NAMES", "SYMBOLS", "Wanted", "make", "set_clock_for", "symbols_of"]
+
+SYMBOLS = ("EUR_USD", "USD_JPY", "GBP_USD")
+"""What is collected when nothing else is asked for."""
+_DAY = 86_400 * 1_000_000_000
+_YEARS = 3650 * _DAY
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Say what to collect; plain values, so that it can be handed to another process.
+
+    Attributes:
+        feed: a key of `NAMES`.
+        symbols: in any spelling; empty for what is configured, else for three major pairs.
+        paths: what to replay, absolute.
+        url: REST address of the simulator.
+        rate: made-up ticks a second of each instrument.
+    """
+
+    feed: str
+    symbols: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    url: str = ""
+    seed: int = 1
+    rate: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.feed not in NAMES:
+            raise ConfigError(f"feed is {self.feed!r}, expected one of {', '.join(NAMES)}")
+        if bool(self.paths) != (self.feed == "replay"):
+            said = f"{len(self.paths)} paths" if self.paths else "no path"
+            raise ConfigError(
+                f"feed {self.feed} with {said}: expected recorded files for replay, and for no other feed"
+            )
+        if self.url and self.feed != "sim":
+            raise ConfigError(f"feed {self.feed} with --sim {self.url}: expected --sim with the feed sim alone")
+        if self.symbols and self.feed == "replay":
+            raise ConfigError("feed replay with --symbols: the recordings tell their instruments; drop them")
+
+    def plain(self) -> dict[str, Any]:
+        """Give it as JSON takes it."""
+        return asdict(self)
+
+    @classmethod
+    def read(cls, plain: Mapping[str, Any]) -> Wanted:
+        """Take up what `plain` gave."""
+        return cls(**{**plain, "symbols": tuple(plain["symbols"]), "paths": tuple(plain["paths"])})
+
+
+def make(wanted: Wanted, hub: DataHub, config: Config, rng: random.Random) -> Feed:
+    """Make a feed.
+
+    Raises:
+        ConfigError: it cannot be as wanted; for IG also when credentials are missing.
+        MissingExtra: its libraries are.
+        RecordingError: nothing can be replayed.
+    """
+    return NAMES[wanted.feed](wanted, hub, config, rng)
+
+
+def symbols_of(words: list[str] | None) -> tuple[str, ...]:
+    """Read ``--symbols``: given several times, or with commas."""
+    return tuple(part for word in words or () for part in word.replace(",", " ").split())
+
+
+def set_clock_for(wanted: Wanted, hub: DataHub, config: Config) -> bool:
+    """See that the hub clock suits a feed; tell whether it was changed.
+
+    What a venue says now needs the wall clock. Where the simulator or a series follows the hub, a virtual clock is
+    fine; one that only events move would wait for them for ever.
+
+    Raises:
+        HubHeld: others publish under the present clock.
+    """
+    mode = clock_of(hub).mode
+    follows = wanted.feed in ("sim", "synthetic", "replay") or (wanted.feed == "ig" and config.ig.base_url is not None)
+    if mode is ClockMode.WALL or (follows and mode is ClockMode.VIRTUAL):
+        return False
+    return change_clock(hub, ClockMode.WALL)
+
+
+# ---------------------------------------------------------------- one for each feed
+
+
+def _ig(wanted: Wanted, hub: DataHub, config: Config, rng: random.Random) -> Feed:
+    feed, settings = _ig_classes()
+    chosen = config.ig
+    made: Feed = feed(
+        wanted.symbols or (() if chosen.epics else SYMBOLS),
+        now=hub.now,
+        rng=rng,
+        base_url=chosen.base_url,
+        epics=chosen.epics,
+        book=hub._names.book,
+        form=chosen.form,
+        settings=settings(
+            session_version=str(chosen.session_version),
+            reserved_share=chosen.reserved_share,
+            subscriptions_max=chosen.subscriptions_max,
+        ),
+    )
+    return made
+
+
+def _sim(wanted: Wanted, hub: DataHub, config: Config, rng: random.Random) -> Feed:
+    from tapehub.feeds.ig.credentials import Credentials
+    from tapehub.feeds.sim.settings import Settings as Venue
+
+    if not wanted.url:
+        raise ConfigError("feed sim without a simulator: expected its address, as --sim http://127.0.0.1:PORT")
+    feed, settings = _ig_classes()
+    venue = Venue()
+    # Never the user's credentials, and never lent: order code must not take a simulator for IG. A source of its own
+    # name, so that made-up quotes are never mistaken for IG's either.
+    made: Feed = feed(
+        wanted.symbols or SYMBOLS,
+        credentials=Credentials(venue.username, venue.password, venue.api_key),
+        now=hub.now,
+        rng=rng,
+        base_url=wanted.url,
+        book=hub._names.book,
+        settings=settings(lend=False, reserved_share=0.0),
+        name="sim",
+    )
+    return made
+
+
+def _ig_classes() -> tuple[Any, Any]:
+    try:
+        from tapehub.feeds.ig import IgFeed, Settings
+    except MissingExtra:
+        raise
+    except ImportError as error:
+        raise MissingExtra(error.name or "trading-ig", "ig", "the feed ig") from error
+    return IgFeed, Settings
+
+
+def _kraken(wanted: Wanted, hub: DataHub, config: Config, rng: random.Random) -> Feed:
+    try:
+        from tapehub.feeds.kraken import KrakenFeed
+    except ImportError as error:
+        raise MissingExtra(error.name or "websockets", "kraken", "the feed kraken") from error
+    options: dict[str, Any] = {"symbols": wanted.symbols} if wanted.symbols else {}
+    return KrakenFeed(clock=hub.now, random=rng, **options)
+
+
+def _synthetic(wanted: Wanted, hub: DataHub, config: Config, rng: random.Random) -> Feed:
+    from tapehub.feeds.paced import Paced
+    from tapehub.feeds.synthetic import Synthetic
+
+    symbols, book = wanted.symbols or SYMBOLS, hub._names.book
+
+    def begin(start_ns: int) -> Iterator[Quotes]:
+        return Synthetic(symbols, start_ns, start_ns + _YEARS, wanted.seed, wanted.rate, book).batches()
+
+    named = Synthetic(symbols, 0, 0, wanted.seed, wanted.rate, book)
+    return Paced(named.name, named.symbols, begin, hub.now)
+
+
+def _replay(wanted: Wanted, hub: DataHub, config: Config, rng: random.Random) -> Feed:
+    from tapehub.feeds.paced import Paced
+    from tapehub.feeds.replay import Replay, rebase
+
+    found = find_recordings([Path(path) for path in wanted.paths])
+    if first_quote_ns(found.recordings) is None:
+        raise RecordingError(f"{', '.join(wanted.paths)}: no tick: expected at least one to replay")
+    feed = Replay(found.recordings)
+    return Paced(feed.name, feed.symbols, lambda start_ns: rebase(feed.batches(), start_ns), hub.now)
+
+
+NAMES: Mapping[str, Callable[[Wanted, DataHub, Config, random.Random], Feed]] = {
+    "ig": _ig,
+    "sim": _sim,
+    "kraken": _kraken,
+    "synthetic": _synthetic,
+    "replay": _replay,
+}
+"""The feeds by name, and what makes each."""

@@ -350,6 +350,7 @@ class Hub:
         read_only: bool = False,
         name: str = "",
         memory_root: str = "",
+        group: int | None = None,
         segment_lines: int = 1048576,
         price_basis: int = 0,
         sync_mode: int = 0,

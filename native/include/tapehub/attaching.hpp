@@ -69,7 +69,7 @@ inline void Attachment::attach() {
     if (foreign) fail(Cause::Format, "directory holds other files and no hub: " + directory_ + "; choose an empty one");
     fs::create_directories(directory_, ec);
     if (ec) fail_errno("create the hub directory", directory_, ec.value());
-    ::chmod(directory_.c_str(), 0700);
+    restrict_directory(directory_, options_.group);
   }
   const std::string network = network_file_system(directory_);
   if (!network.empty()) {
@@ -88,7 +88,7 @@ inline void Attachment::attach() {
       create_control();
       fs::create_directories(directory_ + "/log", ec);
       if (ec) fail_errno("create the log directory", directory_ + "/log", ec.value());
-      ::chmod((directory_ + "/log").c_str(), 0700);
+      restrict_directory(directory_ + "/log", shared_group(directory_));
       rebuild();
     } else {
       load_control();

@@ -144,7 +144,7 @@ inline void Attachment::rebuild() {
   fs::create_directories(memory, ec);
   if (ec) fail_errno("create the memory directory", memory, ec.value());
   memory_made_ = memory;
-  ::chmod(memory.c_str(), 0700);
+  restrict_directory(memory, shared_group(directory_));
   std::memset(control_.memory_dir, 0, sizeof control_.memory_dir);
   std::memcpy(control_.memory_dir, memory.data(), memory.size());
   std::memset(control_.boot_id, 0, sizeof control_.boot_id);

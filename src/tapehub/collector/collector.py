@@ -19,6 +19,7 @@ from tapehub.collector.repair import Request
 from tapehub.errors import ConfigError, FeedError, HubError, MissingExtra, TapehubError
 from tapehub.feeds.backoff import Backoff
 from tapehub.feeds.feed import Event, Feed, LiveFeed, Quotes, Status, StatusKind
+from tapehub.hub.paths import make_folder
 from tapehub.model.policies import ClockMode
 from tapehub.quality import Rhythm
 
@@ -192,7 +193,7 @@ def load_rhythm(hub: DataHub, feed: str) -> Rhythm:
 def save_rhythm(hub: DataHub, feed: str, rhythm: Rhythm) -> None:
     """Keep what was learnt in the hub's directory."""
     path = _rhythm_path(hub, feed)
-    path.parent.mkdir(mode=0o700, exist_ok=True)
+    make_folder(path.parent)
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(rhythm.to_json(), separators=(",", ":")))
     temporary.chmod(0o600)

@@ -91,10 +91,7 @@ def try_login() -> tuple[Probe, str]:
 def handshake(urls: Iterable[str]) -> Probe:
     """Connect to each address, with TLS where its scheme asks for it; nothing is sent beyond the handshake."""
     told = []
-    for url in dict.fromkeys(urls):
-        parts = urlsplit(url)
-        host, secure = parts.hostname or "", parts.scheme in _SECURE
-        port = parts.port or (443 if secure else 80)
+    for host, port, secure in dict.fromkeys(_place(url) for url in urls):
         try:
             with socket.create_connection((host, port), _TIMEOUT_S) as link:
                 if secure:
@@ -111,6 +108,13 @@ def handshake(urls: Iterable[str]) -> Probe:
             why = error.strerror or type(error).__name__
             return Probe(False, f"{host}:{port} cannot be reached ({why}): check network, firewall and proxy")
     return Probe(True, "; ".join(told))
+
+
+def _place(url: str) -> tuple[str, int, bool]:
+    """Give host, port, and whether TLS is spoken there."""
+    parts = urlsplit(url)
+    secure = parts.scheme in _SECURE
+    return parts.hostname or "", parts.port or (443 if secure else 80), secure
 
 
 def _rest_url() -> str:

@@ -34,7 +34,9 @@ def try_out(facts: Facts, *, login: bool, online: bool) -> tuple[Facts, list[str
     endpoints = [feed.where for feed in facts.feeds if feed.alive and feed.where]
     if login and collected:
         remarks.append("no login was tried: a collector runs, and a second login would end its session")
-    if not collected and (login or not pushed):
+    # Of a feed without a login nothing is missing; where none ever ran, it may be IG's that is meant.
+    needed = not facts.feeds or any(feed.name == "ig" for feed in facts.feeds)
+    if not collected and (login or (needed and not pushed)):
         facts = replace(facts, credentials=look_up())
     if login and not collected and facts.credentials is not None and facts.credentials.ok:
         found, endpoint = try_login()

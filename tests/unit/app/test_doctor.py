@@ -18,7 +18,7 @@ from tapehub.app.checks import Check, Health
 from tapehub.app.cli import app
 from tapehub.app.console import Exit
 from tapehub.app.facts import gather
-from tapehub.app.why import CHAIN
+from tapehub.app.why import CHAIN, explain
 from tapehub.collector.core import Core
 from tapehub.feeds.feed import Status, StatusKind
 from tapehub.feeds.sim import Settings, SimulatorThread
@@ -58,6 +58,14 @@ def test_without_being_asked_to_credentials_are_looked_up_and_not_used(hub: Data
     assert facts.credentials is not None
     assert facts.credentials.found == "IG credentials are there, for a DEMO account"
     assert facts.login is None
+
+
+def test_a_feed_without_a_login_lacks_no_credentials(hub: DataHub) -> None:
+    hub.set_clock("virtual", anchor_ns=NINE)
+    Core(hub, "kraken", ("EUR_USD",), random=random.Random(1), now_ns=NINE).stop(NINE)
+    facts, _ = probes.try_out(gather(hub), login=False, online=False)
+    assert facts.credentials is None
+    assert explain(facts).sentence.endswith(": start one with tapehub up.")
 
 
 @pytest.mark.usefixtures("credentials")

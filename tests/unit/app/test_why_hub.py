@@ -272,6 +272,9 @@ def test_watch_and_status_show_every_source_with_its_state_and_cause(flowing: Ve
     assert [line.split()[1:4] for line in lines] == [["SIMULATED", EUR, "ig"], ["SIMULATED", EUR, "kraken"]]
     assert "stale" in lines[0]
     assert "while others flow" in lines[0]
+    done = CliRunner().invoke(app, ["watch", EUR, "--once", "--hub", str(flowing.hub.path)])
+    assert "EUR_USD ig: stale for " in done.stdout
+    assert "while others flow" in done.stdout
     assert "1.20000/1.20020 2.0 pips" in lines[1]
     done = CliRunner().invoke(app, ["status", "--json", "--hub", str(flowing.hub.path)])
     told = json.loads(done.stdout)

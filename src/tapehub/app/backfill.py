@@ -12,17 +12,19 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
+from tapehub.app.config import IgConfig, read_config
 from tapehub.app.console import Exit, complain, count_text, err, instant_text, note, out, print_json
 from tapehub.app.hubs import HubOption, NameOption, attach
 from tapehub.collector.allowance import FILE_NAME, Allowance, Ledger
 from tapehub.collector.backfill import MINUTE, Minutes, Plan, plan_requests, spans_of
 from tapehub.collector.filling import Filled, Filling, gaps_of, lacking, mark_in
-from tapehub.errors import AllowanceExceeded, ConfigError
+from tapehub.errors import AllowanceExceeded, ConfigError, FeedError
 from tapehub.feeds.instants import instant_ns
 from tapehub.feeds.prices import Prices
 from tapehub.model.calendars import Calendar, calendar_of
 
 if TYPE_CHECKING:
+    from tapehub.feeds.ig.account import Account
     from tapehub.hub import DataHub
 
 __all__ = ["backfill", "ig_prices_of"]
@@ -57,6 +59,7 @@ def backfill(
     Each candle costs a point of a weekly allowance, which a ledger in the hub's directory keeps. What is beyond it
     waits for the next term. --plan needs no credentials.
     """
+    url = url or read_config().ig.base_url
     with attach(hub, name, "backfill") as opened:
         wanted = _missing(opened, "ig", symbols, start, end, again=again)
         label = _account_label(url)
@@ -80,19 +83,53 @@ def backfill(
 
 
 def ig_prices_of(hub: DataHub, url: str | None) -> tuple[Prices, Callable[[], None]]:
-    """Make IG's history, and what ends its session.
+    """Make IG's history, and what ends its session: a running collector's, which is borrowed, else one of its own.
 
     Raises:
-        ConfigError: credentials are absent.
+        ConfigError: there is no session to borrow, and credentials are absent.
         MissingExtra: the libraries are.
     """
-    from tapehub.feeds.ig.account import Account
     from tapehub.feeds.ig.catalogue import Catalogue
-    from tapehub.feeds.ig.credentials import find_credentials
     from tapehub.feeds.ig.prices import IgPrices
 
-    account = Account(find_credentials(), now=time.time_ns, base_url=url)
-    return IgPrices(account, Catalogue(account, {}, hub._names.book)), account.close
+    config = read_config()
+    account = _account(config.ig, url)
+    account.tell_waits(note)
+    book = config.book()
+    epics = {book.name(symbol): epic for symbol, epic in config.ig.epics.items()}
+    return IgPrices(account, Catalogue(account, epics, book, config.ig.form)), account.close
+
+
+def _account(config: IgConfig, url: str | None) -> Account:
+    """Borrow the session of a collector of the same account type at the same address, else log in when first asked."""
+    from tapehub.feeds.ig.account import Account
+    from tapehub.feeds.ig.credentials import AccountType, Credentials, find_credentials
+    from tapehub.feeds.ig.lending import borrow, socket_path
+
+    credentials: Credentials | None = None
+    missing: ConfigError | None = None
+    try:
+        credentials = find_credentials()
+    except ConfigError as error:
+        missing = error
+    kind = credentials.account_type if credentials is not None else AccountType.DEMO
+    address = (url or kind.value).rstrip("/")
+    path = socket_path(kind.name)
+    try:
+        lent = borrow(path)
+    except FeedError:
+        lent = None
+    if lent is not None and lent.base_url.rstrip("/") == address:
+        note("borrowed the session of the collector that runs")
+        key = Credentials("", "", lent.api_key, lent.account, kind)
+        return Account(key, now=time.time_ns, base_url=address, borrow=lambda: borrow(path))
+    if credentials is None:
+        assert missing is not None
+        raise missing
+    return Account(
+        credentials, now=time.time_ns, base_url=address, version=str(config.session_version),
+        reserved_share=config.reserved_share,
+    )  # fmt: skip
 
 
 def _account_label(url: str | None) -> str:

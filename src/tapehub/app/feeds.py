@@ -186,7 +186,8 @@ def _replay(wanted: Wanted, hub: DataHub, config: Config, rng: random.Random) ->
     if first_quote_ns(found.recordings) is None:
         raise RecordingError(f"{', '.join(wanted.paths)}: no tick: expected at least one to replay")
     feed = Replay(found.recordings)
-    return Paced(feed.name, feed.symbols, lambda start_ns: rebase(feed.batches(), start_ns), hub.now)
+    # No symbols: the quotes name their own sources, and nothing will ever come of an instrument from "replay" itself.
+    return Paced(feed.name, (), lambda start_ns: rebase(feed.batches(), start_ns), hub.now)
 
 
 NAMES: Mapping[str, Callable[[Wanted, DataHub, Config, random.Random], Feed]] = {

@@ -10,11 +10,12 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from tapehub.app.console import span_text
+from tapehub.app.why import sentence
 
 if TYPE_CHECKING:
     from tapehub.hub import DataHub
 
-__all__ = ["Mishap", "counts_of"]
+__all__ = ["Mishap", "begins_at_s", "counts_of"]
 
 BEGINS_AT_S = 20.0
 MUTE_FOR_S = 3.0
@@ -76,7 +77,7 @@ class Mishap:
                 self._act = _Act.MUTE
         elif self._act is _Act.MUTE:
             if self._hub.state(self.symbol) == "stale":
-                self._say(f"{self.symbol} is STALE, and why is there no data? tapehub doctor: {diagnosis(self._hub)}")
+                self._say(f"{self.symbol} is STALE; tapehub doctor: {sentence(self._hub, [self.symbol])}")
                 self._noticed_at_s, self._act = elapsed_s, _Act.NOTICED
         elif self._act is _Act.NOTICED:
             if elapsed_s >= self._noticed_at_s + MUTE_FOR_S:
@@ -103,14 +104,6 @@ def begins_at_s(seconds: float | None, stale_after_s: float) -> float | None:
         return BEGINS_AT_S
     latest = seconds - stale_after_s - MUTE_FOR_S - BACK_WITHIN_S
     return min(BEGINS_AT_S, latest) if seconds >= LEAST_S + stale_after_s else None
-
-
-def diagnosis(hub: DataHub) -> str:
-    """Give the doctor's word for what is wrong."""
-    from tapehub.app.checks import Health, about_hub
-
-    bad = [check for check in about_hub(hub) if check.health is Health.BAD]
-    return f"{bad[0].name}: {bad[0].found}" if bad else "nothing"
 
 
 def counts_of(control: str) -> dict[str, int]:

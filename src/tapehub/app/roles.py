@@ -55,7 +55,9 @@ def collect(talk: Conversation, arguments: dict[str, Any]) -> None:
     wanted = Wanted.read(arguments["wanted"])
     with DataHub.open(arguments["path"], name="collector", instruments=config.book()) as hub:
         feed = make(wanted, hub, config, random.Random())
-        talk.reply(ready=True, told=f"{feed.name}: {', '.join(feed.symbols)}", symbols=list(feed.symbols))
+        talk.reply(
+            ready=True, told=f"{feed.name}: {', '.join(feed.symbols or wanted.paths)}", symbols=list(feed.symbols)
+        )
         publisher = collect_until(talk.stop, hub, feed, traced=bool(arguments.get("traced"))).core.publisher
         if not talk.stop.is_set():
             talk.ended()

@@ -191,8 +191,6 @@ class Core:
         for index, _, accepted, ts_first, ts_last in verdict.arrivals:
             symbol = symbols[index]
             key = (symbol, source)
-            if source != self.feed:  # a recording names who quoted: nothing will come of the symbol from us
-                self.liveness.leave((symbol, self.feed))
             if accepted:
                 if key in self.gaps:
                     self._log_gaps(self.gaps.end(key, ts_first), now_ns)

@@ -21,6 +21,7 @@ class Paced(Feed):
     so delays do not add up.
 
     Args:
+        symbols: what comes from this feed as its source; none where the quotes name others, as recordings do.
         begin: makes the series that starts at an instant (ns UTC), in order of event time. Called anew for each
             iteration, so that a feed that is started again goes on from the present.
         now: the hub clock, ns UTC.

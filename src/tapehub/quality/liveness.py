@@ -127,12 +127,6 @@ class Liveness:
         """Take up an instrument; what is heard of one that is not watched is taken up by itself."""
         self._items.setdefault(key, _Item(key))
 
-    def leave(self, key: Key) -> None:
-        """Watch an instrument no more, if nothing ever came of it."""
-        item = self._items.get(key)
-        if item is not None and item.heard_ns == _NEVER:
-            del self._items[key]
-
     def on_quotes(self, key: Key, accepted: int, ts_event: int, now_ns: int) -> Change | None:
         """Take in that quotes of an instrument came, and how many of them the gate let through."""
         item = self._items.get(key)

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tapehub.app.market import OPENS_AT, market
+from tapehub.app.market import OPENS_AT, market, rhythm_of
 from tapehub.app.recordings import find_recordings, first_quote_ns
 from tapehub.errors import RecordingError
+from tapehub.model.instruments import InstrumentBook
+from tapehub.quality.rhythm import LEAST_NS, UNLEARNT_NS
 
 SECOND = 1_000_000_000
 HISTDATA = "20190204 {hour:02}{minute:02}00994,1.145480,1.145530,0\n"
@@ -59,31 +61,51 @@ def test_the_demonstration_begins_at_london_lunch_where_the_recording_covers_it(
     for hour in (6, 7, 8):  # 11:00, 12:00 and 13:00 UTC, which is London's time in February
         histdata(tmp_path / f"DAT_ASCII_EURUSD_T_{hour}.csv", hour, minutes=59)
     start_ns = int(OPENS_AT.timestamp()) * SECOND
-    batches, symbols, remarks = market([tmp_path], start_ns, seed=1)
-    first = next(batches).records["ts_event"][0]
-    assert symbols == ["EUR_USD"]
+    played = market([tmp_path], start_ns, (), 1, 1.0, InstrumentBook())
+    first = next(played.source.play(start_ns)).records["ts_event"][0]
+    assert played.source.symbols == ("EUR_USD",)
     assert first - start_ns == 994_000_000
-    assert "2019-02-04 13:00" in remarks[0]
+    assert "2019-02-04 13:00" in played.remarks[0]
+    assert played.moved
 
 
 def test_each_instrument_of_the_demonstration_begins_at_its_start(tmp_path: Path) -> None:
     histdata(tmp_path / "DAT_ASCII_EURUSD_T_1.csv", 1)
     later = tmp_path / "DAT_ASCII_GBPUSD_T_1.csv"
     later.write_text("20200605 090000000,1.260000,1.260100,0\n20200605 090001000,1.260000,1.260200,0\n")
-    batches, symbols, _ = market([tmp_path], 1_000 * SECOND, seed=1)
+    source = market([tmp_path], 1_000 * SECOND, (), 1, 1.0, InstrumentBook()).source
     firsts: dict[str, int] = {}
-    for quotes in batches:
+    for quotes in source.play(0):
         for row in quotes.records:
             firsts.setdefault(quotes.symbols[row["instrument"]], int(row["ts_event"]))
-    assert set(symbols) == set(firsts) == {"EUR_USD", "GBP_USD"}
+    assert set(source.symbols) == set(firsts) == {"EUR_USD", "GBP_USD"}
     assert set(firsts.values()) == {1_000 * SECOND}
 
 
 def test_without_files_the_market_is_made_up_and_repeatable() -> None:
     start_ns = int(OPENS_AT.timestamp()) * SECOND
-    (first, symbols, _), (second, _, _) = market([], start_ns, 7), market([], start_ns, 7)
-    assert symbols == ["EUR_USD", "USD_JPY", "GBP_USD"]
-    assert next(first).records.tobytes() == next(second).records.tobytes()
+    first, second = (market([], start_ns, ["EURUSD", "USD_JPY"], 7, 2.0, InstrumentBook()) for _ in range(2))
+    assert first.source.symbols == ("EUR_USD", "USD_JPY")
+    assert not first.moved
+    batches = [next(played.source.play(start_ns)).records.tobytes() for played in (first, second)]
+    assert batches[0] == batches[1]
+
+
+def test_of_two_sources_of_an_instrument_the_first_is_played_and_the_other_named(tmp_path: Path) -> None:
+    histdata(tmp_path / "a" / "DAT_ASCII_EURUSD_T_1.csv", 1)
+    (tmp_path / "b.csv").write_text(
+        "EUR/USD,20190204 09:00:00.000,1.1,1.10006\nEUR/USD,20190204 09:00:01.000,1.1,1.2\n"
+    )
+    played = market([tmp_path], 1_000 * SECOND, (), 1, 1.0, InstrumentBook())
+    assert played.source.symbols == ("EUR_USD",)
+    assert any(remark.startswith("not played") and "truefx" in remark for remark in played.remarks)
+
+
+def test_the_rhythm_is_learnt_from_the_hour_that_is_played() -> None:
+    start_ns = int(OPENS_AT.timestamp()) * SECOND
+    source = market([], start_ns, ["EUR_USD"], 1, 4.0, InstrumentBook()).source
+    threshold_ns = rhythm_of(source, start_ns).threshold_ns("EUR_USD", start_ns)
+    assert LEAST_NS <= threshold_ns < UNLEARNT_NS
 
 
 def test_the_demonstration_opens_on_a_tuesday_at_13_in_london() -> None:

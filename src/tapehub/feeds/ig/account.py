@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tapehub.errors import ConfigError, FeedError, VenueError
 from tapehub.feeds.ig.allowance import Allowances, Limiter, allowances_of
@@ -22,6 +22,9 @@ from tapehub.feeds.ig.credentials import Credentials, keep_out_of_logs
 from tapehub.feeds.ig.markets import Market, market_of
 from tapehub.feeds.ig.refusals import Remedy, remedy_of
 from tapehub.feeds.ig.rest import RestSession, service_class
+
+if TYPE_CHECKING:
+    from tapehub.feeds.ig.lending import BorrowedSession
 
 __all__ = ["ASSUMED_LIFE_S", "Account", "Login"]
 
@@ -68,6 +71,8 @@ class Account:
         version: of the session: "2", or "3" (OAuth; needs the account number).
         reserved_share: part of each allowance left to the user's order code.
         monotonic: seconds, for the rate limit.
+        borrow: gives the session of a collector that runs already: then nobody logs in here, and the credentials may
+            be empty but for the key.
     """
 
     def __init__(
@@ -80,6 +85,7 @@ class Account:
         reserved_share: float = 0.25,
         assumed_life_s: float = ASSUMED_LIFE_S,
         monotonic: Callable[[], float] = time.monotonic,
+        borrow: Callable[[], BorrowedSession] | None = None,
     ) -> None:
         if version not in ("2", "3"):
             raise ConfigError(f"IG session version is {version!r}, expected 2 or 3")
@@ -107,6 +113,7 @@ class Account:
         self._login: Login | None = None
         self._renewed_ns = 0
         self._encrypt = False
+        self._borrow = borrow
         self.logins = 0
         keep_out_of_logs(credentials.secrets)
 
@@ -250,7 +257,13 @@ class Account:
                 return request()
 
     def _log_in(self) -> Login:
-        """Log in, switch to the account that is asked for, and read the limits of the key."""
+        """Log in, switch to the account that is asked for, and read the limits of the key; or borrow."""
+        if self._borrow is not None:
+            lent = self._borrow()
+            self._rest.headers.update(lent.headers)
+            login = self._keep(lent.account, lent.endpoint)
+            self._read_allowances()
+            return login
         for name in ("CST", "X-SECURITY-TOKEN", "Authorization"):
             self._rest.headers.pop(name, None)
         self._service._refresh_token = self._service._valid_until = None

@@ -50,7 +50,10 @@ def run(bench: Bench) -> Iterator[Result]:
         with bench.crew(_way, jobs, row.errors) as workers:
             for name, answers in bench.rounds(workers, "go", rounds, row.errors).items():
                 row.measured[name] = _collect(answers, count)
-        row.checks = [Check.of("≥ 100 k/s on one core", lambda row=row: row.median(HUB) >= _TARGET)]  # type: ignore[misc]
+        if size > 1:
+            row.checks = [Check.of("≥ 100 k/s on one core", lambda row=row: row.median(HUB) >= _TARGET)]  # type: ignore[misc]
+        else:
+            row.notes.append("no target: what comes 100,000 times a second comes many at a time")
         row.notes.append("processor time of the one thread that works; an event-time hub without a server")
         yield row
     if package_version("lightstreamer-client-lib"):

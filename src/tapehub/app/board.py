@@ -67,6 +67,11 @@ class Row:
     cause: str = ""
     state_s: float | None = None
 
+    @property
+    def name(self) -> str:
+        """Name the instrument, and the source where there are several."""
+        return f"{self.symbol} {self.source}".rstrip()
+
     def price(self, value: float | None) -> str:
         """Write a price with the instrument's digits."""
         return "–" if value is None else f"{value:.{self.decimals}f}"
@@ -164,15 +169,16 @@ class Board:
         if not rows:
             return Text("no instrument yet: waiting for the first tick", style="dim")
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-        several, told = any(row.source for row in rows), any(row.cause for row in rows)
-        shown = [name for name, _ in _COLUMNS if (name != "source" or several) and (name != "why" or told)]
+        several = any(row.source for row in rows)
+        shown = [name for name, _ in _COLUMNS if name != "source" or several]
         for name, justify in _COLUMNS:
             if name in shown:
-                table.add_column(name, justify=justify, no_wrap=name != "why", overflow="fold")
+                table.add_column(name, justify=justify, no_wrap=True)
         for row in rows:
             cells = dict(zip((name for name, _ in _COLUMNS), _cells(row), strict=True))
             table.add_row(*(cells[name] for name in shown))
-        return table
+        # Below, not in a column: on 80 columns it would cut the prices.
+        return Group(table, *(Text(f"{row.name}: {_state(row)}, {row.cause}", "dim") for row in rows if row.cause))
 
     def lines(self) -> list[str]:
         """Write the board for a log or a pipe: one line for each instrument."""
@@ -208,7 +214,6 @@ _COLUMNS: tuple[tuple[str, Literal["left", "right"]], ...] = (
     ("state", "left"),
     ("per min", "right"),
     ("last minute", "left"),
-    ("why", "left"),
 )
 
 
@@ -221,7 +226,7 @@ def _explained(row: Row, item: Item | None, several: bool) -> Row:
 
 
 def _state(row: Row) -> str:
-    return row.state if row.state_s is None else f"{row.state} {age_text(row.state_s)}"
+    return row.state if row.state_s is None else f"{row.state} for {age_text(row.state_s)}"
 
 
 def _cells(row: Row) -> list[Text]:
@@ -233,10 +238,9 @@ def _cells(row: Row) -> list[Text]:
         Text(row.price(row.ask), style=colour),
         Text("–" if row.spread is None else f"{row.spread:.1f}"),
         Text("–" if row.age_s is None else age_text(row.age_s)),
-        Text(_state(row), style=_STATE_STYLE.get(row.state, "")),
+        Text(row.state, style=_STATE_STYLE.get(row.state, "")),
         Text(count_text(row.ticks_per_minute)),
         _candle(row),
-        Text(row.cause, style="dim"),
     ]
 
 
@@ -252,13 +256,12 @@ def _candle(row: Row) -> Text:
 
 
 def _plain(row: Row) -> str:
-    name = f"{row.symbol} {row.source}".rstrip()
     why = f" ({row.cause})" if row.cause else ""
     if row.bid is None:
-        return f"{name} {_state(row)}{why}"
+        return f"{row.name} {_state(row)}{why}"
     candle = "" if row.candle is None else f", last minute {_candle(row).plain}"
     return (
-        f"{name} {row.price(row.bid)}/{row.price(row.ask)} {row.spread:.1f} pips, {_state(row)}{why}, "
+        f"{row.name} {row.price(row.bid)}/{row.price(row.ask)} {row.spread:.1f} pips, {_state(row)}{why}, "
         f"age {age_text(row.age_s or 0.0)}, {row.ticks_per_minute}/min{candle}"
     )
 

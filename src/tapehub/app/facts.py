@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["Facts", "Feed", "Item", "Probe", "Quarantined", "Refusal", "Repaired", "Server", "gather"]
 
 _MINUTE = 60_000_000_000
+_OVER = ("stopped", "ended")
+"""Phases in which nobody collects, though the process may live on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ class Feed:
     """Tell how a feed's connection stands, as its collector last said.
 
     Attributes:
-        alive: the process that said so is still there.
+        alive: the process that said so is still there, and still collects.
         phase: starting, connected, refused, disconnected, ended or stopped.
         phase_s: how long.
         told_s: seconds of real time since the collector last said anything; None where the clock cannot tell.
@@ -180,6 +182,8 @@ def gather(hub: DataHub, symbols: Iterable[str] = ()) -> Facts:
     now_ns, clock = hub.now(), clock_of(hub)
     known = latest(hub)
     links = known.links(hub)
+    for told in links.values():
+        told["alive"] = told["alive"] and told["phase"] not in _OVER
     steady = clock.rate > 0
     rate = clock.rate or 1.0
     refused = known.quarantined()

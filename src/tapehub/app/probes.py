@@ -34,7 +34,9 @@ def try_out(facts: Facts, *, login: bool, online: bool) -> tuple[Facts, list[str
     endpoints = [feed.where for feed in facts.feeds if feed.alive and feed.where]
     if login and collected:
         remarks.append("no login was tried: a collector runs, and a second login would end its session")
-    if not collected and (login or not pushed):
+    # Of a feed without a login nothing is missing; where none ever ran, it may be IG's that is meant.
+    needed = not facts.feeds or any(feed.name == "ig" for feed in facts.feeds)
+    if not collected and (login or (needed and not pushed)):
         facts = replace(facts, credentials=look_up())
     if login and not collected and facts.credentials is not None and facts.credentials.ok:
         found, endpoint = try_login()
@@ -91,10 +93,7 @@ def try_login() -> tuple[Probe, str]:
 def handshake(urls: Iterable[str]) -> Probe:
     """Connect to each address, with TLS where its scheme asks for it; nothing is sent beyond the handshake."""
     told = []
-    for url in dict.fromkeys(urls):
-        parts = urlsplit(url)
-        host, secure = parts.hostname or "", parts.scheme in _SECURE
-        port = parts.port or (443 if secure else 80)
+    for host, port, secure in dict.fromkeys(_place(url) for url in urls):
         try:
             with socket.create_connection((host, port), _TIMEOUT_S) as link:
                 if secure:
@@ -111,6 +110,13 @@ def handshake(urls: Iterable[str]) -> Probe:
             why = error.strerror or type(error).__name__
             return Probe(False, f"{host}:{port} cannot be reached ({why}): check network, firewall and proxy")
     return Probe(True, "; ".join(told))
+
+
+def _place(url: str) -> tuple[str, int, bool]:
+    """Give host, port, and whether TLS is spoken there."""
+    parts = urlsplit(url)
+    secure = parts.scheme in _SECURE
+    return parts.hostname or "", parts.port or (443 if secure else 80), secure
 
 
 def _rest_url() -> str:

@@ -55,10 +55,10 @@ def make_client(endpoint: str, user: str, password: str) -> LightstreamerClient:
 
 
 def _report_closed_sockets() -> None:
-    """Let the client hear of a WebSocket that the other side closed."""
+    """Let the client hear of a WebSocket that the other side closed; docs/adr/0011-the-ig-client.md."""
     sockets = com_lightstreamer_net.WsClientPy
-    read = sockets._connectAsync
-    if getattr(read, "reports_closing", False):
+    read = getattr(sockets, "_connectAsync", None)  # of a pinned version; without it, the timers notice
+    if read is None or getattr(read, "reports_closing", False):
         return
 
     async def read_and_report(self: Any, *args: Any) -> None:

@@ -9,6 +9,7 @@ from benchmarks.report import Result
 from benchmarks.rows import (
     candles_100,
     candles_build,
+    collector_throughput,
     eight_readers,
     get_latest_tick,
     get_p99_under_load,
@@ -35,6 +36,7 @@ ROWS: dict[str, Callable[[Bench], Iterator[Result]]] = {
         get_p99_under_load,
         log_view,
         candles_build,
+        collector_throughput,
         open_after_kill,
     )
 }

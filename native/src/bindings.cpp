@@ -17,7 +17,7 @@ void add_hub(nb::module_& m) {
       .def(
           "__init__",
           [](PyHub* self, const std::string& path, bool create, bool read_only, const std::string& name,
-             const std::string& memory_root, u32 segment_lines, u32 price_basis, u32 sync_mode, i64 sync_interval_ns,
+             const std::string& memory_root, std::optional<u32> group, u32 segment_lines, u32 price_basis, u32 sync_mode, i64 sync_interval_ns,
              i64 grace_ns, i64 lock_timeout_ns, u64 segments_ahead, u64 retention_bytes, i64 retention_ns,
              bool helper_thread, nb::object normalise, nb::object define) {
             Options options;
@@ -25,6 +25,7 @@ void add_hub(nb::module_& m) {
             options.read_only = read_only;
             options.name = name;
             options.memory_root = memory_root;
+            if (group) options.group = gid_t(*group);
             options.segment_lines = segment_lines;
             options.price_basis = PriceBasis(price_basis);
             options.sync_mode = SyncMode(sync_mode);
@@ -43,7 +44,7 @@ void add_hub(nb::module_& m) {
             self->define = define.release().ptr();
           },
           "path"_a, nb::kw_only(), "create"_a = false, "read_only"_a = false, "name"_a = "", "memory_root"_a = "",
-          "segment_lines"_a = kSegmentLinesDefault, "price_basis"_a = 0, "sync_mode"_a = 0,
+          "group"_a = nb::none(), "segment_lines"_a = kSegmentLinesDefault, "price_basis"_a = 0, "sync_mode"_a = 0,
           "sync_interval_ns"_a = kSecond, "grace_ns"_a = kSecond / 2, "lock_timeout_ns"_a = 2 * kSecond,
           "segments_ahead"_a = 1, "retention_bytes"_a = u64(10) << 30, "retention_ns"_a = 14 * kDay,
           "helper_thread"_a = true, "normalise"_a, "define"_a)
@@ -109,7 +110,8 @@ void add_hub(nb::module_& m) {
         });
       }, "rows"_a, "count"_a)
       // publishing
-      .def("_publish_rows", &publish_rows, "ts_event"_a, "bid"_a, "ask"_a, "bid_size"_a.none(), "ask_size"_a.none(),
+      .def("_publish_array", &publish_array, "array"_a, "offsets"_a, "channels"_a, "flags"_a)
+      .def("_publish_columns", &publish_columns, "ts_event"_a, "bid"_a, "ask"_a, "bid_size"_a.none(), "ask_size"_a.none(),
            "ts_recv"_a.none(), "index"_a.none(), "channels"_a, "flags"_a)
       .def("_publish_record", &publish_record, "kind"_a, "ts_event"_a = 0, "ts_recv"_a = 0, "fixed1"_a = 0, "fixed2"_a = 0,
            "instrument"_a = kNone16, "source"_a = 0, "flags"_a = 0, "payload"_a = nb::bytes("", 0))

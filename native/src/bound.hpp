@@ -3,6 +3,7 @@
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/array.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
@@ -34,9 +35,11 @@ nb::bytes bytes_of(const Row& shared) {
 }
 
 // publishing.cpp
-std::pair<u64, std::string> publish_rows(PyHub& python, nb::handle ts_event_of, nb::handle bid_of, nb::handle ask_of,
-                                         nb::handle bid_size_of, nb::handle ask_size_of, nb::handle ts_recv_of,
-                                         nb::handle index_of, const std::vector<u16>& channels, u8 flags);
+std::pair<u64, std::string> publish_array(PyHub& python, nb::handle array, const std::array<i64, 7>& offsets,
+                                          const std::vector<u16>& channels, u8 flags);
+std::pair<u64, std::string> publish_columns(PyHub& python, nb::handle ts_event, nb::handle bid, nb::handle ask,
+                                            nb::handle bid_size, nb::handle ask_size, nb::handle ts_recv,
+                                            nb::handle index, const std::vector<u16>& channels, u8 flags);
 u64 publish_record(PyHub& python, u8 kind, i64 ts_event, i64 ts_recv, u64 fixed1, u64 fixed2, u16 instrument, u8 source,
                    u8 flags, nb::bytes payload);
 

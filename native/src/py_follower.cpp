@@ -26,7 +26,8 @@ bool Follower::refill(Hub& hub, u64 head) {
 
 PyObject* Follower::next(i64 timeout_ns) {
   Hub& hub = python_.live();
-  if (python_.incarnation() != incarnation) return Py_NewRef(Py_None);
+  stopped = python_.incarnation() != incarnation;
+  if (stopped) return Py_NewRef(Py_None);
   if (at_ < count_) return take(hub);
   const i64 deadline = boot_ns() + timeout_ns;
   for (;;) {
@@ -34,7 +35,8 @@ PyObject* Follower::next(i64 timeout_ns) {
     if (position < head) {
       const u64 before = position;
       if (refill(hub, head)) return take(hub);
-      if (position == before || position < head) return Py_NewRef(Py_None);  // something for Python, or nothing moves
+      stopped = position == before || position < head;
+      if (stopped) return Py_NewRef(Py_None);
       continue;
     }
     const i64 left = deadline - boot_ns();
@@ -63,6 +65,7 @@ void add_follower(nb::module_& m) {
         self.set_channels(std::string(channels.c_str(), channels.size()));
       })
       .def("take_passed", [](Follower& self) { return std::exchange(self.passed, 0); })
+      .def_ro("stopped", &Follower::stopped, "The last None was for something that is not a tick, and not for want of any.")
       .def_rw("position", &Follower::position)
       .def_ro("incarnation", &Follower::incarnation);
 }

@@ -114,6 +114,7 @@ class Follower {
 
  public:
   u64 position;     // the line that is read next
+  bool stopped = false;  // the last None stands for something that Python has to see
   u64 passed = 0;   // records passed since it was last asked for
   u64 incarnation;
 };

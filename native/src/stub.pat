@@ -279,6 +279,7 @@
         read_only: bool = False,
         name: str = "",
         memory_root: str = "",
+        group: int | None = None,
         segment_lines: int = 1048576,
         price_basis: int = 0,
         sync_mode: int = 0,
@@ -345,8 +346,13 @@
 ^tapehub._native.Hub._define_source$:
     def _define_source(self, name: str, /) -> int: ...
 
-^tapehub._native.Hub._publish_rows$:
-    def _publish_rows(
+^tapehub._native.Hub._publish_array$:
+    def _publish_array(
+        self, array: NDArray[numpy.void], offsets: Sequence[int], channels: Sequence[int], flags: int
+    ) -> tuple[int, str]: ...
+
+^tapehub._native.Hub._publish_columns$:
+    def _publish_columns(
         self,
         ts_event: NDArray[numpy.int64],
         bid: NDArray[numpy.float64],

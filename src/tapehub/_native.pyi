@@ -350,6 +350,7 @@ class Hub:
         read_only: bool = False,
         name: str = "",
         memory_root: str = "",
+        group: int | None = None,
         segment_lines: int = 1048576,
         price_basis: int = 0,
         sync_mode: int = 0,
@@ -460,7 +461,11 @@ class Hub:
 
     def _define_zone(self, rows: bytes, count: int) -> int: ...
 
-    def _publish_rows(
+    def _publish_array(
+        self, array: NDArray[numpy.void], offsets: Sequence[int], channels: Sequence[int], flags: int
+    ) -> tuple[int, str]: ...
+
+    def _publish_columns(
         self,
         ts_event: NDArray[numpy.int64],
         bid: NDArray[numpy.float64],
@@ -589,6 +594,12 @@ class Follower:
     def set_channels(self, channels: bytes, /) -> None: ...
 
     def take_passed(self) -> int: ...
+
+    @property
+    def stopped(self) -> bool:
+        """
+        The last None was for something that is not a tick, and not for want of any.
+        """
 
     @property
     def position(self) -> int: ...

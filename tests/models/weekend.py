@@ -3,13 +3,16 @@
 The script gives a feed's events in order of their arrival and answers repairs, as a live feed does.
 """
 
+import hashlib
 import heapq
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
+from tapehub import DataHub, Record
 from tapehub.collector.repair import Request
 from tapehub.feeds.feed import (
     Event,
@@ -23,6 +26,7 @@ from tapehub.feeds.feed import (
     empty_quotes,
 )
 from tests.models.intervals import MINUTE, SECOND, ns
+from tests.models.market import drained
 
 FRIDAY = ns("2024-03-08T16:30-05:00")
 CLOSE = ns("2024-03-08T17:00-05:00")
@@ -208,3 +212,21 @@ def batch_candles(quotes: list[tuple[str, int, float, float]], symbol: str) -> l
     return [
         (start, mids[0], max(mids), min(mids), mids[-1], float(len(mids))) for start, mids in sorted(minutes.items())
     ]
+
+
+def log_hash(hub: DataHub) -> str:
+    """Hash what the log says, without what differs between two runs: publish times and who ran them."""
+    digest = hashlib.sha256()
+    with hub.stream(kinds="all", start="oldest") as stream:
+        for one in drained(stream):
+            if isinstance(one, Record):
+                if one.kind in ("clock", "calendar"):
+                    continue
+                first = one.fixed[0] & 0xFF if one.kind in ("state", "ledger") else one.fixed[0]
+                told: Any = (one.kind, one.ts_event, one.symbol, one.source, first, one.fixed[1], one.payload)
+            elif type(one).__name__ == "Tick":
+                told = ("tick", one.symbol, one.source, one.ts_event, one.bid, one.ask, one.ts_recv)
+            else:
+                told = (one.symbol, one.timestamp, one.open, one.high, one.low, one.close, one.status, one.revision)
+            digest.update(repr(told).encode())
+    return digest.hexdigest()

@@ -1,10 +1,11 @@
-"""A process with everything imported that forks producers and readers: a start costs only milliseconds."""
+"""A process with everything imported that forks producers, readers, collectors and servers in milliseconds each."""
 
 import json
 import os
 import signal
 import struct
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,9 @@ from typing import Any
 import numpy as np
 
 from tapehub import DataHub, HubError, Tick
+from tapehub.hub.server import HubServer
 from tests.models.market import NINE
+from tests.servers.collecting import collect
 
 ACK = struct.Struct("<qqqqq")  # first id, count, sequence (0: a batch), ns the call took, ns of them it had no CPU
 QUANTUM = 1 / (1 << 26)  # ids are told by prices too, without rounding
@@ -111,6 +114,11 @@ def look_at_the_views(hub: DataHub) -> int:
     return wrong
 
 
+def serve(path: str) -> None:
+    """Be the hub's server until killed."""
+    HubServer(path).run(threading.Event())
+
+
 def main() -> None:
     """Fork what is asked for, line by line, and answer with the pid."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -123,7 +131,7 @@ def main() -> None:
             sys.stdin.close()
             os.close(1)
             try:
-                {"produce": produce, "read": read}[what](**arguments)
+                {"produce": produce, "read": read, "collect": collect, "serve": serve}[what](**arguments)
             except HubError as error:
                 sys.stderr.write(f"{what}: {error!r}\n")
                 os._exit(3)

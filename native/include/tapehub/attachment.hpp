@@ -24,6 +24,7 @@ struct Options {
   bool read_only = false;
   std::string name;
   std::string memory_root;        // empty: /dev/shm where it is writable, else the hub directory
+  gid_t group = kNoGroup;         // whom a new hub is shared with
   u32 segment_lines = kSegmentLinesDefault;
   PriceBasis price_basis = PriceBasis::Mid;
   SyncMode sync_mode = SyncMode::Interval;
@@ -267,4 +268,4 @@ class Attachment {
 
 }  // namespace tapehub
 
-#include "recovery.hpp"
+#include "attaching.hpp"

@@ -194,75 +194,9 @@ class Hub {
 
   // ------------------------------------------------------------ names: found, or defined once for all processes
 
-  u16 define(InstrumentRow row, bool redefine = false) {
-    RecordInput input;
-    input.kind = Kind::Definition;
-    input.payload = &row;
-    input.payload_bytes = sizeof row;
-    publish_record(input, [&](RecordInput& record) {
-      const Views& views = at_.writable();
-      const u64 count = peek(views.hot().instruments);
-      row.id = u16(count);
-      for (u64 i = 0; i < count; ++i) {
-        if (!same_name(views.instrument(u32(i)).symbol, row.symbol)) continue;
-        row.id = u16(i);
-        if (!redefine) return u64{0};
-      }
-      if (row.id >= kInstrumentsMax) {
-        fail(Cause::Hub, "the hub holds " + std::to_string(kInstrumentsMax) + " instruments already, no room for " +
-                             std::string(row.symbol));
-      }
-      record.instrument = row.id;
-      return kUnset;
-    });
-    return row.id;
-  }
-  u8 define_source(const std::string& name) {
-    SourceRow row{};
-    std::strncpy(row.name, name.c_str(), kSymbolBytes - 1);
-    RecordInput input;
-    input.kind = Kind::Source;
-    input.payload = &row;
-    input.payload_bytes = sizeof row;
-    publish_record(input, [&](RecordInput& record) {
-      const Views& views = at_.writable();
-      const u64 count = peek(views.hot().sources);
-      for (u64 i = 0; i < count; ++i) {
-        row.id = u8(i);
-        if (same_name(views.source(u32(i)).name, row.name)) return u64{0};
-      }
-      if (count >= kSourcesMax) {
-        fail(Cause::Hub, "the hub holds " + std::to_string(kSourcesMax) + " sources already, no room for " + name);
-      }
-      row.id = u8(count);
-      record.source = row.id;
-      return kUnset;
-    });
-    return row.id;
-  }
-  u16 define_channel(u16 instrument, u8 source) {
-    RecordInput input;
-    input.kind = Kind::Channel;
-    input.instrument = instrument;
-    input.source = source;
-    u16 id = 0;
-    publish_record(input, [&](RecordInput& record) {
-      const Views& views = at_.writable();
-      const u16 known = peek(views.channel_slot(instrument, source));
-      if (known != 0) {
-        id = u16(known - 1);
-        return u64{0};
-      }
-      const u64 count = peek(views.hot().channels);
-      if (count >= kChannelsMax) {
-        fail(Cause::Hub, "the hub holds " + std::to_string(kChannelsMax) + " pairs of instrument and source already");
-      }
-      id = u16(count);
-      record.fixed1 = id;
-      return kUnset;
-    });
-    return id;
-  }
+  u16 define(InstrumentRow row, bool redefine = false);
+  u8 define_source(const std::string& name);
+  u16 define_channel(u16 instrument, u8 source);
 
   // ------------------------------------------------------------ waiting
 
@@ -368,150 +302,22 @@ class Hub {
     }
   }
 
-  bool arena_room(u64 records) {
-    const Hot& hot = writer_hot();
-    return peek(hot.arena_next) + Applier::kChunksPerRecord * records <= at_.arena_touched();
-  }
+  // ------------------------------------------------------------ lines of the tape: tape_writer.hpp
+
+  bool arena_room(u64 records);
   // A pushed candle may be inserted in the middle of every ring.
   static u64 ring_work(Kind kind) { return kind == Kind::Candle || kind == Kind::Gap ? 4 : 1; }
-
-  // Make *head the line of a record of `lines` lines: in this segment, or, after padding, in the next. Null when
-  // something has to be provided first, outside the lock. `done` records of this chunk are written already, the next
-  // needs ring chunks like `more` of them.
-  const unsigned char* place(u32 lines, u64* head, Need* need, u64 done, u64 more = 1) {
-    const Geometry& geometry = log().geometry();
-    if (!arena_room(done + more)) {
-      need->chunks = Applier::kChunksPerRecord * std::max<u64>(done + more, kBatchRecords);
-      return nullptr;
-    }
-    u64 line = *head;
-    u64 segment = geometry.segment_of(line);
-    const bool rolls = geometry.offset_of(line) == 0 || geometry.end_line(segment) - line < lines;
-    const u64 target = rolls ? (geometry.offset_of(line) == 0 ? segment : segment + 1) : segment;
-    if (geometry.end_line(target) > peek_acquire(writer_hot().ready_line) || !log().writable(geometry.first_line(target)) ||
-        (target != segment && !log().writable(line))) {
-      need->segment = true;
-      need->segment_number = log().writable(line) || geometry.offset_of(line) == 0 || target == segment ? target : segment;
-      return nullptr;
-    }
-    if (rolls) {
-      if (geometry.offset_of(line) != 0) pad(line, geometry.end_line(segment));
-      auto* header = reinterpret_cast<SegmentHeader*>(log().writable(target << geometry.shift));
-      put(header->records_before, at_.applier().hub().records + done);
-      line = geometry.first_line(target);
-    }
-    *head = line;
-    return log().writable(line);
-  }
-  bool place_group(u64* head, Need* need) {
-    return place(1 + kTimeframeCount * 3, head, need, 0, 2) != nullptr;
-  }
-
-  void pad(u64 line, u64 end) {
-    while (line < end) {
-      const u32 lines = u32(std::min<u64>(end - line, kRecordLinesMax));
-      unsigned char* bytes = log().writable(line);
-      RecordHead head{};
-      head.word = make_word(line, Kind::Pad, lines);
-      head.instrument = kNone16;
-      // The rest of the pad's lines are zeros: the segment was created that way and repair leaves it so.
-      u32 crc = crc_update(0xFFFFFFFFu, &head, kCrcOffset);
-      static constexpr unsigned char kZeros[kLineBytes] = {};
-      for (u32 i = 1; i < lines; ++i) crc = crc_update(crc, kZeros, kLineBytes);
-      head.crc32c = ~crc;
-      const u64 word = head.word;
-      head.word = 0;
-      write_words(*reinterpret_cast<RecordHead*>(bytes), head);
-      commit(bytes, word);
-      line += lines;
-    }
-  }
-
+  const unsigned char* place(u32 lines, u64* head, Need* need, u64 done, u64 more = 1);
+  bool place_group(u64* head, Need* need);
+  void pad(u64 line, u64 end);
   // Under an event clock nothing is ahead of now.
   bool follows_events() { return ClockMode(at_.applier().hub_rare().clock.mode) == ClockMode::Event; }
-
   static void commit(unsigned char* bytes, u64 word) { put_release(*reinterpret_cast<Word*>(bytes), word); }
-
-  // An event clock stands where the newest record is, this one included.
-  i64 stamp(i64 now, i64 ts_event) const {
-    return ClockMode(at_.applier().hub().clock_mode) == ClockMode::Event ? std::max(now, ts_event) : now;
-  }
-
-  // Everything in registers up to the log: a record put together field by field in memory and read back as words costs
-  // more than all the rest of a publish, since no store of a field can be forwarded to the load of a word.
-  const TickLine& write_tick(const TickInput& input, u64 seq, i64 now, bool committed = true) {
-    now = stamp(now, input.ts_event);
-    u64 words[8] = {
-        make_word(seq, Kind::Tick, 1), u64(input.ts_event), u64(input.ts_recv == 0 ? now : input.ts_recv), u64(now),
-        std::bit_cast<u64>(input.bid), std::bit_cast<u64>(input.ask),
-        std::bit_cast<u32>(input.bid_size) | u64(std::bit_cast<u32>(input.ask_size)) << 32,
-        input.instrument | u64(input.source) << 16 | u64(input.flags) << 24,
-    };
-    words[7] |= u64(tick_crc(words)) << 32;
-    auto* line = reinterpret_cast<TickLine*>(log().writable(seq));
-    auto* to = reinterpret_cast<Word*>(line);
-    for (u32 i = 1; i < 8; ++i) put(to[i], words[i]);
-    if (committed) put_release(to[0], words[0]);
-    return *line;
-  }
-
-  void late_tick(const TickInput& input, i64 now, u64* head, u64* records) {
-    const u64 seq = (*head)++;
-    at_.applier().late_tick(input.channel, seq, write_tick(input, seq, now, false));
-    write_revisions(head, records, now, input.source);
-    commit(log().writable(seq), make_word(seq, Kind::Tick, 1));
-  }
-
-  // The candles that a record revised or superseded, announced behind it and committed before it.
-  void write_revisions(u64* head, u64* records, i64 now, u8 source) {
-    for (const Revision& revision : at_.applier().revisions()) {
-      RecordInput announced;
-      announced.kind = Kind::Candle;
-      announced.ts_event = revision.body.timestamp;
-      announced.instrument = revision.body.instrument;
-      announced.source = source;
-      announced.payload = &revision.body;
-      announced.payload_bytes = sizeof(CandleBody);
-      unsigned char* bytes = log().writable(*head);
-      const u64 word = write_record(announced, *head, 3, now);
-      commit(bytes, word);
-      *head += 3;
-      ++*records;
-      at_.applier().count_announced();
-    }
-  }
-
-  // Everything but the commit word, which is returned.
-  u64 write_record(const RecordInput& input, u64 seq, u32 lines, i64 now) {
-    now = stamp(now, input.ts_event);
-    RecordHead head{};
-    head.word = make_word(seq, input.kind, lines);
-    head.ts_event = input.ts_event;
-    head.ts_recv = input.ts_recv == 0 ? now : input.ts_recv;
-    head.ts_publish = now;
-    head.fixed[0] = input.payload_bytes;
-    head.fixed[1] = input.fixed1;
-    head.fixed[2] = input.fixed2;
-    head.instrument = input.instrument;
-    head.source = input.source;
-    head.flags = input.flags;
-    unsigned char* to = log().writable(seq);
-    u32 crc = crc_update(0xFFFFFFFFu, &head, kCrcOffset);
-    const auto* from = static_cast<const unsigned char*>(input.payload);
-    for (u32 i = 1; i < lines; ++i) {
-      u64 words[8] = {};
-      const u32 offset = (i - 1) * kLineBytes;
-      std::memcpy(words, from + offset, std::min<u32>(kLineBytes, input.payload_bytes - offset));
-      for (u32 k = 0; k < 8; ++k) put(reinterpret_cast<Word*>(to + i * kLineBytes)[k], words[k]);
-      crc = crc_update(crc, words, sizeof words);
-    }
-    head.crc32c = ~crc;
-    u64 words[8];
-    std::memcpy(words, &head, sizeof head);
-    for (u32 k = 1; k < 8; ++k) put(reinterpret_cast<Word*>(to)[k], words[k]);
-    return words[0];
-  }
-
+  i64 stamp(i64 now, i64 ts_event) const;
+  const TickLine& write_tick(const TickInput& input, u64 seq, i64 now, bool committed = true);
+  void late_tick(const TickInput& input, i64 now, u64* head, u64* records);
+  void write_revisions(u64* head, u64* records, i64 now, u8 source);
+  u64 write_record(const RecordInput& input, u64 seq, u32 lines, i64 now);
   void provide(const Need& need) {
     if (need.segment) at_.prepare_segment(need.segment_number);
     if (need.chunks) at_.grow_arena(need.chunks);
@@ -533,4 +339,6 @@ class Hub {
 
 }  // namespace tapehub
 
+#include "definitions.hpp"
+#include "tape_writer.hpp"
 #include "upkeep.hpp"

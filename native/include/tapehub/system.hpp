@@ -54,6 +54,24 @@ inline void cpu_pause() {
 
 // ---------------------------------------------------------------- files
 
+// A hub is its owner's alone, or a group's too. Then its directories have the group's set-id and write bits, so that
+// whatever is made in them belongs to the group, and files take after their directory.
+inline constexpr gid_t kNoGroup = gid_t(-1);
+inline gid_t shared_group(const std::string& directory) {
+  struct stat st;
+  constexpr mode_t kShared = S_ISGID | S_IWGRP;
+  return ::stat(directory.c_str(), &st) == 0 && (st.st_mode & kShared) == kShared ? st.st_gid : kNoGroup;
+}
+inline void restrict_directory(const std::string& directory, gid_t group) {
+  if (group == kNoGroup) {
+    ::chmod(directory.c_str(), 0700);
+    return;
+  }
+  if (::chown(directory.c_str(), uid_t(-1), group) != 0 || ::chmod(directory.c_str(), 02770) != 0) {
+    fail_errno("give to group " + std::to_string(group), directory);
+  }
+}
+
 class File {
  public:
   File() = default;
@@ -69,12 +87,16 @@ class File {
   ~File() { reset(); }
 
   static File open(const std::string& path, int flags, mode_t mode = 0600) {
-    File file(::open(path.c_str(), flags | O_CLOEXEC, mode));
+    File file = try_open(path, flags, mode);
     if (file.fd_ < 0) fail_errno("open", path);
     return file;
   }
   static File try_open(const std::string& path, int flags, mode_t mode = 0600) {
-    return File(::open(path.c_str(), flags | O_CLOEXEC, mode));
+    File file(::open(path.c_str(), flags | O_CLOEXEC, mode));
+    if (file.fd_ >= 0 && (flags & O_CREAT) && shared_group(path.substr(0, path.rfind('/'))) != kNoGroup) {
+      ::fchmod(file.fd_, 0660);  // of another user's file it fails: that one did it
+    }
+    return file;
   }
 
   int fd() const { return fd_; }

@@ -92,7 +92,10 @@ def _permissions(path: Path) -> Check:
             faults.append(f"{entry.name} is open to every user ({mode:04o})")
     if faults:
         return Check(
-            "permissions", Health.BAD, "; ".join(faults[:3]), f"expected 0700 and 0600 of your own: chmod -R go= {path}"
+            "permissions",
+            Health.BAD,
+            "; ".join(faults[:3]),
+            f"expected 0700 and 0600, or 2770 and 0660 of a group: chmod -R o= {path}",
         )
     return Check("permissions", Health.GOOD, f"{path} is {stat.S_IMODE(path.stat().st_mode):04o} and yours")
 

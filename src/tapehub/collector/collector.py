@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from tapehub.collector.core import Core
 from tapehub.collector.repair import Request
-from tapehub.errors import FeedError, HubError, MissingExtra, TapehubError
-from tapehub.feeds.feed import Event, Feed, LiveFeed, Status, StatusKind
+from tapehub.errors import ConfigError, FeedError, HubError, MissingExtra, TapehubError
+from tapehub.feeds.backoff import Backoff
+from tapehub.feeds.feed import Event, Feed, LiveFeed, Quotes, Status, StatusKind
+from tapehub.hub.paths import make_folder
 from tapehub.model.policies import ClockMode
 from tapehub.quality import Rhythm
 
@@ -28,7 +30,7 @@ __all__ = ["Collector", "load_rhythm", "save_rhythm"]
 
 TIMER_S = 0.25
 """Of real time; what the timer looks at is measured in hub time."""
-RESTART_AFTER_S = (1.0, 60.0)  # the first wait before a feed that failed is started again, and the longest
+RESTART_AFTER_S = (2.0, 60.0)  # the first wait before a feed that failed is started again, and the longest
 RHYTHM_SAVED_EVERY_S = 600.0
 
 
@@ -81,6 +83,7 @@ class Collector:
 
         Raises:
             HubError: the hub cannot take more: restart the collector when it can.
+            ConfigError: the feed cannot work as it is set up, such as without credentials.
         """
         self._log.info("collecting", symbols=list(self._feed.symbols))
         timer = asyncio.create_task(self._time(), name=f"timer of {self._feed.name}")
@@ -101,28 +104,27 @@ class Collector:
             self._stop(cause)
 
     async def _consume(self) -> None:
-        attempt = 0
+        backoff = Backoff(self._random, *RESTART_AFTER_S)
         while True:
             try:
                 async with aclosing(self._feed.events()) as events:
                     async for event in events:
-                        attempt = 0
+                        if isinstance(event, Quotes):  # a login that works proves nothing yet
+                            backoff.reset()
                         self._take(event)
                 return
-            except HubError:
-                raise
+            except (HubError, ConfigError):
+                raise  # nothing that another attempt would change
             except Exception as error:  # a feed's fault must not end the collector of the trader's night
                 self._count(error, "feed failed")
                 why = f"{type(error).__name__}: {error}"
                 self._take(Status(StatusKind.DISCONNECTED, detail=why))
                 if not isinstance(self._feed, LiveFeed) and isinstance(error, FeedError):
                     raise  # a recording that cannot be read will not be any better next time
-            first_s, most_s = RESTART_AFTER_S
-            wait_s = min(first_s * 2 ** min(attempt, 10), most_s) * (0.5 + self._random.random())
-            attempt += 1
+            wait_s = backoff.next_s()
             self.restarts += 1
             self.core.link.on_restart(why, wait_s, self._hub.now())
-            self._log.warning("starting the feed again", wait_s=round(wait_s, 1), attempt=attempt)
+            self._log.warning("starting the feed again", wait_s=round(wait_s, 1), attempt=backoff.failures)
             await self._sleep(wait_s)
 
     async def _time(self) -> None:
@@ -191,7 +193,7 @@ def load_rhythm(hub: DataHub, feed: str) -> Rhythm:
 def save_rhythm(hub: DataHub, feed: str, rhythm: Rhythm) -> None:
     """Keep what was learnt in the hub's directory."""
     path = _rhythm_path(hub, feed)
-    path.parent.mkdir(mode=0o700, exist_ok=True)
+    make_folder(path.parent)
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(rhythm.to_json(), separators=(",", ":")))
     temporary.chmod(0o600)

@@ -14,7 +14,8 @@ import numpy as np
 
 from tapehub.collector.quarantine import Quarantine
 from tapehub.errors import TapehubError
-from tapehub.feeds.feed import Quotes, Records
+from tapehub.feeds.feed import QUOTE, Quotes, Records
+from tapehub.hub.publishing import row_offsets
 from tapehub.quality import Gate, Reason, Tally, Verdict
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Count", "Publisher", "due", "sliced", "trace"]
 
 _UNDEFINED = -1
+_OFFSETS = row_offsets(QUOTE, indexed=True) or ()
 _TRACED = np.dtype([("ts_event", "<i8"), ("bid", "<f8"), ("ask", "<f8")])
 
 
@@ -150,10 +152,7 @@ class Publisher:
         total = 0
         while len(records):
             try:
-                done, fault = hub._publish_rows(
-                    records["ts_event"], records["bid"], records["ask"], records["bid_size"], records["ask_size"],
-                    records["ts_recv"], records["instrument"], channels, 0,
-                )  # fmt: skip
+                done, fault = hub._publish_array(records, _OFFSETS, channels, 0)
             except TapehubError as error:
                 left = records[error.published :]["instrument"].tolist()
                 self._unpublished.update(symbols[index] for index in left)

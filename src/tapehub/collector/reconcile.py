@@ -69,7 +69,8 @@ class Reconciler:
         theirs = _prices(venue, basis)
         told: dict[str, Any] = {
             "timeframe": venue.timeframe,
-            "confirmed": True,
+            # False when the venue's mark of its last update was lost: an update of the candle may be, too.
+            "confirmed": venue.confirmed,
             "venue": theirs,
             "venue_ticks": venue.ticks,
         }

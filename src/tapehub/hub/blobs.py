@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from tapehub.errors import HubCorrupt
+from tapehub.hub.paths import make_folder
 
 __all__ = ["BLOB_FLAG", "PAYLOAD_MAX", "keep", "load"]
 
@@ -28,7 +29,7 @@ def keep(hub_path: Path, data: bytes) -> tuple[int, bytes]:
     folder = hub_path / "blobs"
     target = folder / name
     if not target.exists():
-        folder.mkdir(mode=0o700, exist_ok=True)
+        make_folder(folder)
         temporary = folder / f".{name}.{os.getpid()}"
         with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             file.write(data)

@@ -19,7 +19,7 @@ from tapehub.hub.astream import AsyncStream
 from tapehub.hub.batch import Batch
 from tapehub.hub.integrity import Report, verify
 from tapehub.hub.naming import Names, symbol_of
-from tapehub.hub.paths import hub_path
+from tapehub.hub.paths import group_id, hub_path
 from tapehub.hub.snapshot import Snapshot
 from tapehub.hub.stream import Stream
 from tapehub.model.calendars import zone_transitions
@@ -65,6 +65,7 @@ class DataHub(Hub):
         retention_days: float = 14,
         lock_timeout_s: float = 2.0,
         memory_root: str | Path | None = None,
+        group: str | int | None = None,
         instruments: InstrumentBook | None = None,
     ) -> Self:
         """Attach this process to a hub.
@@ -76,6 +77,7 @@ class DataHub(Hub):
             name: how this process is listed among the attached ones.
             lock_timeout_s: how long a publish waits for a writer that is alive but stopped.
             memory_root: where the memory-backed files go; default ``/dev/shm``, else the hub directory.
+            group: share a new hub with this group of users; without, files are 0600 and yours alone.
 
         Raises:
             HubNotRunning: no hub there and ``create`` is false.
@@ -90,6 +92,7 @@ class DataHub(Hub):
             read_only=read_only,
             name=name or Path(sys.argv[0] or "python").name[:31],
             memory_root=str(memory_root or ""),
+            group=group_id(group),
             segment_lines=segment_lines,
             price_basis=PriceBasis.parse(price_basis),
             sync_mode=SyncMode.parse(sync),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +18,19 @@ from tapehub.model.records import CANDLE, FLOW_STRUCT, NO_INSTRUMENT, CandleFlag
 if TYPE_CHECKING:
     from tapehub.hub.datahub import DataHub
 
-__all__ = ["candle", "log_zone", "note", "order_flow", "ticks", "warm_start", "warm_start_all"]
+__all__ = ["candle", "log_zone", "note", "order_flow", "row_offsets", "ticks", "warm_start", "warm_start_all"]
 
 _MINUTE = 60_000_000_000
+_TYPES = {
+    "ts_event": "<i8", "bid": "<f8", "ask": "<f8", "bid_size": "<f4", "ask_size": "<f4", "ts_recv": "<i8",
+    "instrument": "<u2",
+}  # fmt: skip
+_Columns: TypeAlias = tuple[
+    npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any] | None, npt.NDArray[Any] | None,
+    npt.NDArray[Any] | None, npt.NDArray[Any] | None,
+]  # fmt: skip
+_known: dict[int, tuple[np.dtype[Any], tuple[int, ...] | None, tuple[int, ...] | None]] = {}
+"""Offsets without and with `instrument`, by the id of a dtype that is kept, so that no other can take it."""
 _TIME_MIN = 631_152_000_000_000_000  # 1990
 _TIME_MAX = (1 << 63) - 1
 
@@ -164,29 +174,59 @@ def ticks(
             f"publish got {getattr(array, 'dtype', '')} {shape}, expected a structured numpy array of shape (n,) with "
             f"the fields ts_event, bid, ask"
         )
-    missing = [name for name in ("ts_event", "bid", "ask") if name not in array.dtype.names]
-    if symbols is not None and "instrument" not in array.dtype.names:
-        missing.append("instrument")
-    if missing:
-        raise InvalidRecord(f"publish got the fields {array.dtype.names}, expected also {', '.join(missing)}")
-    columns = (
-        _column(array, "ts_event", np.int64),
-        _column(array, "bid", np.float64),
-        _column(array, "ask", np.float64),
-        _optional(array, "bid_size", np.float32),
-        _optional(array, "ask_size", np.float32),
-        _optional(array, "ts_recv", np.int64),
-        _column(array, "instrument", np.uint16) if symbols is not None else None,
-    )
+    flags = 0 if verified else int(TickFlag.UNVERIFIED)
+    offsets = row_offsets(array.dtype, indexed=symbols is not None)
+    columns = None if offsets else _columns(array, indexed=symbols is not None)
     # Only now: an array that is refused defines no symbol.
     channels = [hub._names.channel(one, source) for one in ([symbol] if symbol is not None else symbols or ())]
-    count, fault = hub._publish_rows(*columns, channels, 0 if verified else int(TickFlag.UNVERIFIED))
+    if columns is None:
+        count, fault = hub._publish_array(array, offsets or (), channels, flags)
+    else:
+        count, fault = hub._publish_columns(*columns, channels, flags)
     if fault:
         hub._count(refused=1)
         error = InvalidRecord(f"row {count} of {len(array)}: {fault}; {count} rows before it are published")
         error.published = count
         raise error
     return count
+
+
+def row_offsets(dtype: np.dtype[Any], *, indexed: bool) -> tuple[int, ...] | None:
+    """Say where the fields of a tick lie in a row, -1 for one that is absent; None when they are of other types.
+
+    Then the native module reads the rows as they are. It is found once for each dtype: for a single row, taking it
+    apart into columns would be most of the work.
+    """
+    known = _known.get(id(dtype))
+    if known is None or known[0] is not dtype:
+        fields: Mapping[str, Any] = dtype.fields or {}
+        plain = all(fields[name][0].str == kind for name, kind in _TYPES.items() if name in fields)
+        at = tuple(fields[name][1] if name in fields else -1 for name in _TYPES)
+        sound = plain and min(at[:3]) >= 0
+        if len(_known) >= 64:
+            _known.clear()
+        known = (dtype, (*at[:-1], -1) if sound else None, at if sound and at[-1] >= 0 else None)
+        _known[id(dtype)] = known
+    return known[2] if indexed else known[1]
+
+
+def _columns(array: npt.NDArray[Any], *, indexed: bool) -> _Columns:
+    """Take rows apart, and convert what can be converted without loss."""
+    names = array.dtype.names or ()
+    missing = [name for name in ("ts_event", "bid", "ask") if name not in names]
+    if indexed and "instrument" not in names:
+        missing.append("instrument")
+    if missing:
+        raise InvalidRecord(f"publish got the fields {names}, expected also {', '.join(missing)}")
+    return (
+        _column(array, "ts_event", np.int64),
+        _column(array, "bid", np.float64),
+        _column(array, "ask", np.float64),
+        _optional(array, "bid_size", np.float32),
+        _optional(array, "ask_size", np.float32),
+        _optional(array, "ts_recv", np.int64),
+        _column(array, "instrument", np.uint16) if indexed else None,
+    )
 
 
 def _column(array: npt.NDArray[Any], name: str, kind: type) -> npt.NDArray[Any]:

@@ -16,6 +16,7 @@ from tapehub.hub import blobs
 from tapehub.hub.batch import Batch
 from tapehub.hub.intervals import IntervalWatch
 from tapehub.hub.naming import symbol_of
+from tapehub.hub.paths import make_folder
 from tapehub.hub.reading import EVER, NEVER
 from tapehub.hub.record import INTERVAL_KINDS, Record, parse_kinds
 from tapehub.model.policies import OnLap, WaitStrategy
@@ -164,9 +165,10 @@ class Stream:
                 raise HubClosed("this stream was closed: open another one")
             tick = None if self._watch else self._follower.next(0)
             if tick is None:
-                self._fill()
-                if self._ready:
-                    continue
+                if self._watch or self._follower.stopped:
+                    self._fill()
+                    if self._ready:
+                        continue
                 self._announce_wait()
                 if self._watch:
                     self._hub._wait(self._position, _SLICE_NS, self._spins)
@@ -298,7 +300,7 @@ class Stream:
         if not self._durable:
             raise ConfigError("this stream is not durable: open it with durable=True and a name")
         folder = self._hub.path / "cursors"
-        folder.mkdir(mode=0o700, exist_ok=True)
+        make_folder(folder)
         temporary = folder / f".{self._name}.tmp"
         temporary.write_text(f"{self._position}\n")
         temporary.replace(folder / self._name)

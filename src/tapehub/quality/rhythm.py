@@ -64,8 +64,11 @@ class Rhythm:
         self._last[symbol] = int(newest[-1])
         bins = np.searchsorted(_NS_ENDS, gaps)
         hours = newest[:-1] // _HOUR
-        for hour_utc in np.unique(hours).tolist():
-            found = np.bincount(bins[(hours == hour_utc) & ~late], minlength=BINS)
+        if not len(hours):
+            return
+        first, final = int(hours[0]), int(hours[-1])
+        for hour_utc in (first,) if first == final else np.unique(hours).tolist():
+            found = np.bincount(bins[~late] if first == final else bins[(hours == hour_utc) & ~late], minlength=BINS)
             hour = _hour_of_week(hour_utc)
             row = self._row(symbol, hour)
             row[:] = [known + new for known, new in zip(row, found.tolist(), strict=True)]

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tapehub import DataHub, FeedError, HubError
+from tapehub import ConfigError, DataHub, FeedError, HubError
 from tapehub.collector.collector import Collector, load_rhythm, save_rhythm
 from tapehub.collector.repair import Request
 from tapehub.feeds.feed import (
@@ -129,10 +129,33 @@ def test_a_failed_feed_is_started_again_with_growing_waits(hub: DataHub) -> None
     assert one.exceptions == {"FeedError": 2, "ValueError": 1}
     assert one.restarts == 3
     restarts = [wait for wait in waits if wait != 0.25]
-    assert [0.5 <= restarts[0] <= 1.5, 0.5 <= restarts[1] <= 3, 1 <= restarts[2] <= 6] == [True] * 3
+    assert [1 <= restarts[0] <= 2, 2 <= restarts[1] <= 4, 4 <= restarts[2] <= 8] == [True] * 3
     assert feed.closed == 4
     causes = [gap["cause"] for gap in hub.gaps("EUR_USD")]
     assert causes == ["FeedError: cut", "collector stopped"]
+
+
+def test_a_transport_that_connects_and_gives_nothing_does_not_make_the_waits_short_again(hub: DataHub) -> None:
+    feed = Scripted(*[[UP, FeedError("refused")]] * 5, [UP, quote(1), ...])
+    one, waits = collector(hub, feed)
+
+    async def run() -> None:
+        task = asyncio.create_task(one.run())
+        await until(lambda: hub.ledger()["ticks"] == 1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(run())
+    restarts = [wait for wait in waits if wait != 0.25]
+    assert all(2**n <= wait <= 2 ** (n + 1) for n, wait in enumerate(restarts)), restarts
+
+
+def test_a_feed_that_is_set_up_wrong_is_not_tried_again(hub: DataHub) -> None:
+    one, _ = collector(hub, Scripted([ConfigError("no credentials")]))
+    with pytest.raises(ConfigError, match="no credentials"):
+        asyncio.run(one.run())
+    assert one.restarts == 0
 
 
 def test_an_event_that_cannot_be_worked_off_is_counted_and_the_next_goes_on(hub: DataHub) -> None:

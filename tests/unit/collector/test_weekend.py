@@ -1,13 +1,11 @@
 """A weekend with every kind of fault, through the core at full speed: no false alarm, nothing lost, nothing hidden."""
 
-import hashlib
 import random
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -29,6 +27,7 @@ from tests.models.weekend import (
     SYMBOLS,
     Weekend,
     batch_candles,
+    log_hash,
 )  # fmt: skip
 
 
@@ -66,24 +65,6 @@ def play(folder: Path, seed: int) -> Run:
         core.stop(SUNDAY)
         seen = [one for one in drained(states) if isinstance(one, Record)]
     return Run(hub, core, script, seen, last_bars, log_hash(hub))
-
-
-def log_hash(hub: DataHub) -> str:
-    """Hash what the log says, without what differs between two runs: publish times and who ran them."""
-    digest = hashlib.sha256()
-    with hub.stream(kinds="all", start="oldest") as stream:
-        for one in drained(stream):
-            if isinstance(one, Record):
-                if one.kind in ("clock", "calendar"):
-                    continue
-                first = one.fixed[0] & 0xFF if one.kind in ("state", "ledger") else one.fixed[0]
-                told: Any = (one.kind, one.ts_event, one.symbol, one.source, first, one.fixed[1], one.payload)
-            elif type(one).__name__ == "Tick":
-                told = ("tick", one.symbol, one.source, one.ts_event, one.bid, one.ask, one.ts_recv)
-            else:
-                told = (one.symbol, one.timestamp, one.open, one.high, one.low, one.close, one.status, one.revision)
-            digest.update(repr(told).encode())
-    return digest.hexdigest()
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from tapehub.errors import ConfigError
+from tapehub.feeds.backoff import Backoff
 from tapehub.feeds.feed import Event, Guarantees, LiveFeed, Malformed, Repair, Stage, Status, StatusKind
 from tapehub.feeds.ig.account import Account
-from tapehub.feeds.ig.backoff import Backoff
 from tapehub.feeds.ig.credentials import Credentials, find_credentials
 from tapehub.feeds.ig.epics import FORMS, looks_like_epic, symbol_of
 from tapehub.feeds.ig.keeper import Keeper

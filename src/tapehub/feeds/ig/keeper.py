@@ -11,9 +11,9 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from tapehub.errors import ConfigError, FeedError, VenueError
+from tapehub.feeds.backoff import Backoff
 from tapehub.feeds.feed import MarketStatus, Repair, Stage, Status, StatusKind
 from tapehub.feeds.ig.account import Account, Login
-from tapehub.feeds.ig.backoff import Backoff
 from tapehub.feeds.ig.budget import Plan, Role, plan_of, tick_item
 from tapehub.feeds.ig.catalogue import Catalogue, Entries
 from tapehub.feeds.ig.lending import Lender
@@ -79,6 +79,7 @@ class Keeper:
         self._was_connected = False
         self._error: ServerError | None = None
         self._login_at_s = float("-inf")
+        self._early_states: dict[str, str] = {}
         self._limit = 0
         self._lender = Lender(feed.settings.lend_at)
         self._streamed_states: set[str] = set()
@@ -335,6 +336,9 @@ class Keeper:
                 detail = word + (", session recovered: nothing is lost" if self._was_connected else "")
                 self._was_connected = True
                 self._say(StatusKind.CONNECTED, detail, ts_recv=entry.ts_recv, where=self._stream.endpoint)
+                states, self._early_states = self._early_states, {}
+                for symbol, state in states.items():
+                    self._market_state(symbol, state)
                 # No connection changes it; a consumer takes one for a new chance.
                 for symbol, why in {**self._known.refused, **self._plan.refused}.items():
                     self._say(StatusKind.REFUSED, f"{symbol}: {why}", (symbol,), stage=Stage.SUBSCRIPTION)
@@ -369,7 +373,9 @@ class Keeper:
         retry.at_s = self._clock() + retry.backoff.next_s()
 
     def _market_state(self, symbol: str, word: str) -> None:
-        if word:
+        if word and not self._connected:
+            self._early_states[symbol] = word  # said once there is a connection: nothing comes before that
+        elif word:
             self._protocol.say(MarketStatus((symbol,), is_open(word), self._feed.now(), word))
             self._ready()
 

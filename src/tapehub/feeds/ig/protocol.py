@@ -16,7 +16,7 @@ from tapehub.feeds.feed import Event, Malformed, MarketStatus, Quotes, Status, S
 from tapehub.feeds.ig.budget import Item, Role
 from tapehub.feeds.ig.markets import is_open
 from tapehub.feeds.ig.scaling import Scaler, WrongScale
-from tapehub.feeds.quotes import empty_quotes
+from tapehub.feeds.quotes import QUOTE, pack_quote, unpacked
 
 __all__ = ["Changes", "Protocol"]
 
@@ -67,11 +67,7 @@ class Protocol:
         self._source = source
         self._items: dict[str, _Merged] = {}
         self._events: list[Event] = []
-        self._bid: list[float] = []
-        self._ask: list[float] = []
-        self._ts_event: list[int] = []
-        self._ts_recv: list[int] = []
-        self._index: list[int] = []
+        self._packed = bytearray()
         self.received: Counter[str] = Counter()
 
     def assign(self, items: Iterable[Item], scalers: Mapping[str, Scaler]) -> None:
@@ -116,7 +112,7 @@ class Protocol:
     @property
     def pending(self) -> int:
         """Count what waits to be taken."""
-        return len(self._events) + len(self._bid)
+        return len(self._events) + len(self._packed) // QUOTE.itemsize
 
     def take(self) -> list[Event]:
         """Hand over the events so far, in the order they came; quotes are batched between other events."""
@@ -168,11 +164,7 @@ class Protocol:
         elif merged.misfits:
             self._fits_again(merged, ts_recv)
         self.received[merged.item.symbol] += 1
-        self._bid.append(bid)
-        self._ask.append(ask)
-        self._ts_event.append(utm)
-        self._ts_recv.append(ts_recv)
-        self._index.append(merged.index)
+        self._packed += pack_quote(utm * _MS, ts_recv, bid, ask, 0.0, 0.0, merged.index)
 
     def _misfit(self, merged: _Merged, changes: Changes, bid: float, ts_recv: int) -> bool:
         """Keep a price back whose magnitude changed in mid-stream; True when it is kept back.
@@ -260,18 +252,9 @@ class Protocol:
         self.say(Malformed(raw, why, ts_recv))
 
     def _flush(self) -> None:
-        if not self._bid:
-            return
-        records = empty_quotes(len(self._bid))
-        records["ts_event"] = self._ts_event
-        records["ts_event"] *= _MS
-        records["ts_recv"] = self._ts_recv
-        records["bid"] = self._bid
-        records["ask"] = self._ask
-        records["instrument"] = self._index
-        for column in (self._bid, self._ask, self._ts_event, self._ts_recv, self._index):
-            column.clear()
-        self._events.append(Quotes(records, self._symbols, self._sources))
+        if self._packed:
+            packed, self._packed = self._packed, bytearray()
+            self._events.append(Quotes(unpacked(packed), self._symbols, self._sources))
 
 
 def _why(fields: Changes) -> str:

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from tapehub.feeds.ig.backoff import Backoff
+from tapehub.feeds.backoff import Backoff
 from tapehub.feeds.ig.refusals import Remedy, remedy_of, wait_s
 
 

@@ -52,16 +52,18 @@ class _Crew:
         wanted = Wanted("sim", SYMBOLS, seed=seed, rate=_TICKS_PER_S)
         try:
             # The clock all but stands until everyone is there, so that no tick is missed for want of a subscription.
-            self.server = self._start("server", clock="virtual", at_ns=_OPENS_NS, rate=1e-9)
+            self.server = self._start("server", clock="virtual", at_ns=_OPENS_NS, rate=1e-9).wait_up()
             self.readers = {name: self._start("reader", label=name, name=name) for name in _READERS}
             self.simulator = self._start(
                 "simulator", wanted=wanted.plain(), at_ns=_OPENS_NS + _SECOND, learn=True,
                 # Without: one that is mute would show a tick to who subscribes anew, and look alive for a moment.
                 snapshot=False, data=[str(one.absolute()) for one in data],
             )  # fmt: skip
-            self.venue: Message = self.simulator.ready
+            self.venue: Message = self.simulator.wait_up().ready
             plain = {**wanted.plain(), "url": self.venue["url"], "symbols": self.venue["symbols"]}
             self.collector = self._start("collector", wanted=plain, traced=True)
+            for worker in self._started:
+                worker.wait_up()
         except BaseException:
             self.close()
             raise
@@ -69,7 +71,12 @@ class _Crew:
     def _start(self, role: str, *, label: str = "", **arguments: Any) -> Worker:
         name = label or role
         worker = Worker(
-            role, label=name, on_line=lambda line: note(f"{name}: {line}"), path=str(self._path), **arguments
+            role,
+            label=name,
+            ready_s=None,
+            on_line=lambda line: note(f"{name}: {line}"),
+            path=str(self._path),
+            **arguments,
         )
         self._started.append(worker)
         return worker
@@ -105,6 +112,8 @@ class _Crew:
 
     def close(self) -> None:
         """End them all; the server last."""
+        for worker in self._started[1:]:
+            worker.hang_up()
         for worker in reversed(self._started):
             worker.close()
 

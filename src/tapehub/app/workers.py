@@ -28,7 +28,7 @@ class Worker:
 
     Args:
         role: a key of `roles.ROLES`.
-        ready_s: how long to wait until it is up; None to go on at once and look with `is_up`.
+        ready_s: how long to wait until it is up; None to go on at once, and look with `is_up` or `wait_up`.
         on_line: takes each line that it writes on stderr, in a thread; None lets it write where the command does.
         arguments: passed to it; must be JSON.
 
@@ -67,13 +67,22 @@ class Worker:
             self._listeners.append(relay)
         for listener in self._listeners:
             listener.start()
-        if ready_s is None:
-            return
-        try:
-            self.ready = self._reply("come up", ready_s)
-        except BaseException:
-            self.close(patience_s=1)
-            raise
+        if ready_s is not None:
+            self.wait_up(ready_s)
+
+    def wait_up(self, within_s: float = 30.0) -> Self:
+        """Wait until it is up.
+
+        Raises:
+            HubError: it did not come up, and is ended.
+        """
+        if not self.ready:
+            try:
+                self.ready = self._reply("come up", within_s)
+            except BaseException:
+                self.close(patience_s=1)
+                raise
+        return self
 
     def is_up(self) -> bool:
         """Tell whether it has come up, without waiting.

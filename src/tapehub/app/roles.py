@@ -27,6 +27,9 @@ from tapehub.model.policies import ClockMode
 
 __all__ = ["ROLES", "main"]
 
+_ON_THE_WAY_S = 1.0
+"""The last quote has left the simulator, and may not have arrived."""
+
 
 def serve(talk: Conversation, arguments: dict[str, Any]) -> None:
     """Run a hub server until told to stop.
@@ -94,7 +97,7 @@ def simulate(talk: Conversation, arguments: dict[str, Any]) -> None:
         if not played.moved and not any(
             Calendar(book.find(name).calendar).is_open(start_ns) for name in source.symbols
         ):
-            remarks.append("these markets are closed now, so nothing is quoted until they open")
+            remarks.append("these markets are closed now, so nothing is quoted; up --at 2026-06-02T12:00 is a Tuesday")
         thresholds = {}
         if arguments.get("learn"):
             rhythm = rhythm_of(source, start_ns)
@@ -112,7 +115,8 @@ def simulate(talk: Conversation, arguments: dict[str, Any]) -> None:
                 server.check()
                 if not said and server.call(lambda sim: sim.venue.played_out):
                     said = True
-                    talk.ended()
+                    if not talk.stop.wait(_ON_THE_WAY_S):
+                        talk.ended()
 
 
 def read(talk: Conversation, arguments: dict[str, Any]) -> None:

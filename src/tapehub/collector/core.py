@@ -129,9 +129,7 @@ class Core:
             return []
         liveness = self.liveness
         dead = not self._connected and any(state is State.DEAD for state in liveness.states.values())
-        request = self.ladder.look(
-            now_ns, liveness.mute, whole=liveness.transport_failed, dead=dead, settled=liveness.settled
-        )
+        request = self.ladder.look(now_ns, liveness.mute, whole=liveness.transport_failed, dead=dead, out=liveness.out)
         if request is None:
             return []
         self.link.on_repair(request, now_ns)

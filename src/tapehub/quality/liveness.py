@@ -244,11 +244,13 @@ class Liveness:
         ]
 
     @property
-    def settled(self) -> bool:
-        """Tell whether no instrument is out that a repair may bring back."""
-        return not any(
-            item.state is not None and item.state.is_outage and not item.refused for item in self._items.values()
-        )
+    def out(self) -> set[str]:
+        """Name the instruments that have not ticked since they fell out, and that a repair may bring back."""
+        return {
+            item.key[0]
+            for item in self._items.values()
+            if item.state is not None and item.state.is_outage and not item.refused
+        }
 
     @property
     def transport_failed(self) -> bool:

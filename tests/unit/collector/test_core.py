@@ -182,10 +182,10 @@ def test_a_repair_that_does_not_help_is_followed_by_the_next_even_across_the_rec
             if request.step is not Repair.RESUBSCRIBE:
                 one.on_event(Status(StatusKind.DISCONNECTED, detail="asked to"), now)
                 down_until = now + 3 * SECOND
-    assert steps[:3] == [Repair.RESUBSCRIBE, Repair.RECONNECT, Repair.RELOGIN]
+    assert steps[:4] == [Repair.RESUBSCRIBE, Repair.RESUBSCRIBE, Repair.RECONNECT, Repair.RELOGIN]
     one.on_event(quotes((600, 1.25), symbol=GBP), NINE + 600 * SECOND)
     assert one.on_time(NINE + 600 * SECOND) == []
-    assert one.liveness.settled
+    assert not one.liveness.out
 
 
 # ---------------------------------------------------------------- reconciliation

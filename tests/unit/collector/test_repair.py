@@ -29,14 +29,38 @@ def ladder() -> Ladder:
     return Ladder(random.Random(1))
 
 
-def test_a_mute_item_is_subscribed_anew_then_the_stream_then_the_login(ladder: Ladder) -> None:
-    asked = run(ladder, 0, 75 * SECOND)
-    assert [request.step for _, request in asked] == [Repair.RESUBSCRIBE, Repair.RECONNECT, Repair.RELOGIN]
-    assert [request.symbols for _, request in asked] == [MUTE, (), ()]
+def test_a_mute_item_is_subscribed_anew_twice_then_the_stream_then_the_login(ladder: Ladder) -> None:
+    asked = run(ladder, 0, 260 * SECOND)
+    assert [request.step for _, request in asked] == [
+        Repair.RESUBSCRIBE,
+        Repair.RESUBSCRIBE,
+        Repair.RECONNECT,
+        Repair.RELOGIN,
+    ]
+    assert [request.symbols for _, request in asked] == [MUTE, MUTE, (), ()]
     assert asked[0][0] <= SECOND
     waits = [(b - a) / SECOND for (a, _), (b, _) in pairwise(asked)]
     assert 11 <= waits[0] <= 19.5
-    assert 22 <= waits[1] <= 38.5
+    assert 44 <= waits[1] <= 76.5
+    assert 89 <= waits[2] <= 151.5
+
+
+def test_items_that_fall_mute_one_after_the_other_do_not_add_up_to_a_reconnection(ladder: Ladder) -> None:
+    """Each is silent for ten seconds, and there is always one: the others' flow must not be cut for that."""
+    asked = []
+    for turn in range(180):
+        asked += run(ladder, 10 * turn * SECOND, 10 * (turn + 1) * SECOND, mute=(f"NO_{turn % 7}",))
+    assert {request.step for _, request in asked} == {Repair.RESUBSCRIBE}
+
+
+def test_an_item_that_waits_for_its_first_tick_after_a_repair_goes_on_where_it_was(ladder: Ladder) -> None:
+    assert ladder.look(0, MUTE, whole=False) is None
+    assert ladder.look(SECOND, MUTE, whole=False) is not None
+    assert (
+        ladder.look(2 * SECOND, (), whole=False, out=MUTE) is None
+    )  # subscribed anew, silent for less than its threshold
+    again = run(ladder, 30 * SECOND, 150 * SECOND)
+    assert [request.step for _, request in again] == [Repair.RESUBSCRIBE, Repair.RECONNECT]
 
 
 def test_the_waits_grow_and_an_hour_has_a_ceiling(ladder: Ladder) -> None:
@@ -59,9 +83,9 @@ def test_items_that_fall_mute_and_come_back_time_and_again_reach_the_ceiling(lad
 
 
 def test_it_starts_at_its_foot_again_when_all_ticks(ladder: Ladder) -> None:
-    assert [request.step for _, request in run(ladder, 0, 30 * SECOND)] == [Repair.RESUBSCRIBE, Repair.RECONNECT]
-    assert run(ladder, 30 * SECOND, 31 * SECOND, mute=()) == []
-    assert run(ladder, 40 * SECOND, 42 * SECOND)[0][1].step is Repair.RESUBSCRIBE
+    assert run(ladder, 0, 110 * SECOND)[-1][1].step is Repair.RECONNECT
+    assert run(ladder, 110 * SECOND, 111 * SECOND, mute=()) == []
+    assert run(ladder, 140 * SECOND, 142 * SECOND)[0][1].step is Repair.RESUBSCRIBE
 
 
 def test_nothing_wrong_asks_for_nothing(ladder: Ladder) -> None:

@@ -81,6 +81,19 @@ def test_a_restart_over_the_weekend_is_missing_only_what_was_open(hub: DataHub) 
     assert [(gap["start"], gap["end"]) for gap in hub.gaps(EUR)] == [(CLOSE - 10 * SECOND, CLOSE), (OPEN, None)]
 
 
+def test_a_clock_that_was_set_back_makes_no_gap_that_begins_in_the_future(hub: DataHub) -> None:
+    first = core(hub)
+    up(first)
+    first.on_event(quotes((100, 1.1)), NINE + 100 * SECOND)
+    hub.set_clock("event", anchor_ns=NINE - 3600 * SECOND)
+    core(hub, NINE - 3600 * SECOND)
+    assert hub.gaps(EUR) == []
+    first.on_event(Status(StatusKind.DISCONNECTED, detail="cut"), NINE + 105 * SECOND)
+    one = core(hub, NINE - 3600 * SECOND)
+    one.on_event(quotes((-3500, 1.1)), NINE - 3500 * SECOND)
+    assert all(gap["end"] is None or gap["end"] > gap["start"] for gap in hub.gaps(EUR))
+
+
 def test_a_first_run_has_no_gap(hub: DataHub) -> None:
     one = core(hub)
     one.on_event(Status(StatusKind.DISCONNECTED, detail="no route"), NINE)

@@ -42,8 +42,14 @@ class Items:
     """Find items by name; each is made once and shared by all who watch it."""
 
     def __init__(
-        self, contracts: Mapping[str, Contract], market: Market, settings: Settings, state: Callable[[Contract], str]
+        self,
+        contracts: Mapping[str, Contract],
+        market: Market,
+        settings: Settings,
+        state: Callable[[Contract], str],
+        muted: Callable[[StreamItem], bool],
     ) -> None:
+        self._muted = muted
         self._contracts = contracts
         self._market = market
         self._settings = settings
@@ -123,6 +129,8 @@ class Items:
             self._market.follow(contract.symbol, last)
             item.snapshot = lambda: self._candle(contract, last)
             self.candles.setdefault((contract.symbol, last), []).append((item, contract))
+        said = item.snapshot
+        item.snapshot = lambda: None if self._muted(item) else said()  # mute is mute for a new subscription too
         self.items[name] = item
         return item
 

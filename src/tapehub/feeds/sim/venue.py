@@ -73,7 +73,7 @@ class Venue:
         self.faults = Faults(seed)
         self.journal = Journal()
         self.tokens = Tokens(self.settings, lambda: self.now_ns, seed)
-        self.items = Items(self.contracts, self.market, self.settings, self.state_of)
+        self.items = Items(self.contracts, self.market, self.settings, self.state_of, self._muted)
         self.tlcp = Tlcp(self, self.settings, steady)
         self._ticks = self._play(self.now_ns)
         self._next = next(self._ticks, None)

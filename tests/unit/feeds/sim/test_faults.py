@@ -74,6 +74,16 @@ def test_a_mute_item_is_silent_and_the_others_are_not() -> None:
     assert len(rows(lines, 2)) == 6
 
 
+def test_a_mute_item_is_mute_for_a_new_subscription_too() -> None:
+    wire = Wire([("+2s", {"kind": "mute", "item": TICK, "for": "3s"})])
+    wire.follow(TICK, "UTM")
+    wire.after(3)
+    again = wire.follow(TICK, "UTM")
+    assert rows(again, 2) == []
+    assert "EOS,2,1" in again
+    assert len(rows(wire.after(3), 2)) == 1
+
+
 def test_muting_all_mutes_the_heartbeat_too_until_unmuted() -> None:
     wire = Wire()
     wire.follow("TRADE:HB.U.HEARTBEAT.IP", "HEARTBEAT", "MERGE")

@@ -21,6 +21,8 @@ CMAKE     := $(VENV)/bin/cmake
 CTEST     := $(VENV)/bin/ctest
 PIP       := $(PY) -m pip --disable-pip-version-check --quiet
 PYTEST    := $(PY) -m pytest
+# Many tests wait for processes and sockets: three workers on two cores.
+WORKERS   ?= 3
 MARKS     := $(if $(SLOW),not chaos,not chaos and not slow)
 # A native call that never returns is beyond pytest-timeout's signal: faulthandler prints every stack and ends the run.
 HANG      := -o faulthandler_timeout=150 -o faulthandler_exit_on_timeout=true
@@ -57,7 +59,7 @@ native-test: $(TOOLS)
 	$(CTEST) --test-dir build/native/plain -j 2 --output-on-failure --no-tests=error
 
 python-test: $(DEV) native-test
-	$(PYTEST) $(HANG) -m "$(MARKS)" $(ARGS)
+	$(PYTEST) $(HANG) -n $(WORKERS) --dist worksteal -m "$(MARKS)" $(ARGS)
 
 check: $(DEV)
 	$(PY) -m ruff check .

@@ -14,6 +14,8 @@ import pytest
 
 from tapehub.app.console import Exit
 
+# Some of these start six processes and let the market go on for 17 s; machines are shared.
+pytestmark = pytest.mark.timeout(120)
 DEMO = [sys.executable, "-m", "tapehub.app.demo"]
 MINUTES = "20190204 08{minute:02}{second:02}000,1.14{price:03}0,1.14{price:03}5,0\n"
 
@@ -25,7 +27,7 @@ def environment(temporary: Path, **settings: str) -> dict[str, str]:
 
 def run(temporary: Path, **settings: str) -> subprocess.CompletedProcess[str]:
     """Run the demonstration to its end."""
-    return subprocess.run(DEMO, env=environment(temporary, **settings), capture_output=True, text=True, timeout=55)
+    return subprocess.run(DEMO, env=environment(temporary, **settings), capture_output=True, text=True, timeout=110)
 
 
 def ledger(said: str) -> dict[str, list[int]]:

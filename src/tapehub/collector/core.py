@@ -234,7 +234,7 @@ class Core:
         if channel is None:
             return
         # What lies ahead belongs to another time line: the clock was set back since.
-        lasting = [row for row in self._hub.gaps(symbol, self.feed) if row["end"] is None and row["start"] < now_ns]
+        lasting = [row for row in self._hub.gaps(symbol, self.feed) if row["end"] is None and row["start"] <= now_ns]
         if lasting:
             last = lasting[-1]
             self.gaps.resume(Gap(*key, last["start"], None, last["cause"], GapStatus.OPEN))
@@ -242,5 +242,5 @@ class Core:
         block, _ = reading.channel_state(self._hub, channel)
         if int(block["latest"]["seq"]):
             since_ns = int(block["latest"]["ts_event"])
-            if since_ns < now_ns:
+            if since_ns <= now_ns:
                 self._log_gaps(self.gaps.begin(key, since_ns, now_ns, "collector restarted"), now_ns)

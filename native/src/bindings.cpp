@@ -7,7 +7,7 @@ PyHub* py_hub(PyObject* self) { return nb::inst_ptr<PyHub>(self); }
 
 void add_hub(nb::module_& m) {
   static std::vector<PyMethodDef> methods;
-  for (const PyMethodDef* table : {hot_methods, array_methods}) {
+  for (const PyMethodDef* table : {hot_methods, row_methods, array_methods}) {
     for (; table->ml_name; ++table) methods.push_back(*table);
   }
   methods.push_back({nullptr, nullptr, 0, nullptr});
@@ -46,17 +46,24 @@ void add_hub(nb::module_& m) {
           "path"_a, nb::kw_only(), "create"_a = false, "read_only"_a = false, "name"_a = "", "memory_root"_a = "",
           "group"_a = nb::none(), "segment_lines"_a = kSegmentLinesDefault, "price_basis"_a = 0, "sync_mode"_a = 0,
           "sync_interval_ns"_a = kSecond, "grace_ns"_a = kSecond / 2, "lock_timeout_ns"_a = 2 * kSecond,
-          "segments_ahead"_a = 1, "retention_bytes"_a = u64(10) << 30, "retention_ns"_a = 14 * kDay,
+          "segments_ahead"_a = 1, "retention_bytes"_a = 0, "retention_ns"_a = 0,
           "helper_thread"_a = true, "normalise"_a, "define"_a)
       .def("_close", &PyHub::close)
       .def_prop_ro("closed", &PyHub::closed)
       .def_prop_ro("_incarnation", &PyHub::incarnation)
       .def_prop_ro("_directory", &PyHub::directory)
+      .def_prop_ro("_left", &PyHub::left)
       .def("_head", [](PyHub& self) { return peek_acquire(self.live().hot().head); })
       .def("now", [](PyHub& self) { return self.live().now(); },
            "Return the hub clock's reading: int64 ns UTC. It is the clock of ages, states and lateness in every process.")
       .def("_lost", [](PyHub& self) { Hub& hub = self.live(); hub.at().look_around(); return int(hub.at().lost()); })
       .def("_hub_state", &hub_state)
+      .def("_accounts", &accounts)
+      .def("_retention", [](PyHub& self) {
+        const Retention found = self.live().at().retention();
+        return std::make_pair(found.bytes, found.ns);
+      })
+      .def("_set_retention", [](PyHub& self, u64 bytes, i64 ns) { self.live().at().set_retention(bytes, ns); })
       .def("_slots", &slots)
       .def("_slot", [](PyHub& self) { return self.live().at().me().slot; })
       .def("_count", [](PyHub& self, u64 received, u64 refused, u64 duplicates, u64 quarantined) {
@@ -104,19 +111,46 @@ void add_hub(nb::module_& m) {
         input.fixed1 = count;
         input.payload = rows.c_str();
         input.payload_bytes = u32(rows.size());
+        const PyHub::Call call(self);
         nb::gil_scoped_release released;
         return hub.publish_record(input, [&](RecordInput&) {
-          return read_hub(hub.hot()).rare.by_kind[u32(Kind::Calendar)] == 0 ? kUnset : u64{0};
+          return peek(hub.hot().zone_count) == 0 ? kUnset : u64{0};
         });
       }, "rows"_a, "count"_a)
+      .def("_sessions", [](PyHub& self, u32 calendar) -> nb::object {
+        const SessionTableBody body = read_sessions(self.live().views(), calendar % kCalendarsMax);
+        if (body.blob[0] == 0) return nb::none();
+        return nb::str(body.blob, sizeof body.blob);
+      }, "calendar"_a)
+      // 0 when the hub has this table already, or any table and `replace` is false.
+      .def("_define_sessions", [](PyHub& self, u32 calendar, const std::string& blob, u64 rows, bool replace) {
+        SessionTableBody body;
+        if (calendar >= kCalendarsMax || blob.size() != sizeof body.blob) throw nb::value_error("no such calendar, or no name of a blob");
+        std::memcpy(body.blob, blob.data(), sizeof body.blob);
+        Hub& hub = self.live();
+        RecordInput input;
+        input.kind = Kind::Calendar;
+        input.ts_event = hub.now();
+        input.flags = kCalendarSessions | kRecordNamesBlob;
+        input.fixed1 = calendar;
+        input.fixed2 = rows;
+        input.payload = &body;
+        input.payload_bytes = sizeof body;
+        const PyHub::Call call(self);
+        nb::gil_scoped_release released;
+        return hub.publish_record(input, [&](RecordInput&) {  // several processes may log the same one at once
+          const SessionTableBody known = read_sessions(hub.views(), calendar);
+          const bool there = known.blob[0] != 0 && (!replace || std::memcmp(known.blob, body.blob, sizeof body.blob) == 0);
+          return there ? u64{0} : kUnset;
+        });
+      }, "calendar"_a, "blob"_a, "rows"_a, "replace"_a)
       // publishing
       .def("_publish_array", &publish_array, "array"_a, "offsets"_a, "channels"_a, "flags"_a)
-      .def("_publish_columns", &publish_columns, "ts_event"_a, "bid"_a, "ask"_a, "bid_size"_a.none(), "ask_size"_a.none(),
-           "ts_recv"_a.none(), "index"_a.none(), "channels"_a, "flags"_a)
       .def("_publish_record", &publish_record, "kind"_a, "ts_event"_a = 0, "ts_recv"_a = 0, "fixed1"_a = 0, "fixed2"_a = 0,
            "instrument"_a = kNone16, "source"_a = 0, "flags"_a = 0, "payload"_a = nb::bytes("", 0))
       .def("_flush", [](PyHub& self) {
         Hub& hub = self.live();
+        const PyHub::Call call(self);
         nb::gil_scoped_release released;
         hub.at().writable();
         hub.at().flush();
@@ -124,16 +158,19 @@ void add_hub(nb::module_& m) {
       })
       .def("_checkpoint", [](PyHub& self) {
         Hub& hub = self.live();
+        const PyHub::Call call(self);
         nb::gil_scoped_release released;
         hub.at().checkpoint();
       })
       .def("_upkeep", [](PyHub& self) {
         Hub& hub = self.live();
+        const PyHub::Call call(self);
         nb::gil_scoped_release released;
         hub.upkeep(true);
       })
       .def("_repair", [](PyHub& self) {
         Hub& hub = self.live();
+        const PyHub::Call call(self);
         nb::gil_scoped_release released;
         hub.repair_if_needed();
       })
@@ -153,6 +190,7 @@ void add_hub(nb::module_& m) {
       .def("_segments", [](PyHub& self) { return self.live().log().segments(); })
       .def("_wait", [](PyHub& self, u64 seen, i64 timeout_ns, u32 spins) {
         Hub& hub = self.live();
+        const PyHub::Call call(self);
         nb::gil_scoped_release released;
         return hub.wait(seen, timeout_ns, spins);
       })
@@ -221,6 +259,7 @@ NB_MODULE(_native, m) {
   });
   add_hub(m);
   add_follower(m);
+  add_intervals(m);
   // A caller's own object, or a dict, as one of ours; ours come back as they are.
   m.def("as_tick", [](nb::handle object) {
     PyTick* out;
@@ -241,6 +280,8 @@ NB_MODULE(_native, m) {
     if (!candle_check(candle.ptr())) throw nb::type_error("expected a Candle");
     return nb::bytes(reinterpret_cast<const char*>(&reinterpret_cast<PyCandle*>(candle.ptr())->body), sizeof(CandleBody));
   }, "candle"_a);
+  m.def("recorded_ticks", &recorded_ticks, "lines"_a, "symbols"_a, "sources"_a, "pip_sizes"_a,
+        "Return Tick objects of rows of dtype TICK, whose instrument is an index into the lists.");
   m.def("crc32c", [](nb::bytes data) { return crc32c(data.c_str(), data.size()); }, "data"_a,
         "Return the CRC32C (Castagnoli) of some bytes.");
   m.def("boot_ns", &boot_ns, "Return CLOCK_BOOTTIME in ns: it goes on while the machine sleeps.");

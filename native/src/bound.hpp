@@ -37,9 +37,6 @@ nb::bytes bytes_of(const Row& shared) {
 // publishing.cpp
 std::pair<u64, std::string> publish_array(PyHub& python, nb::handle array, const std::array<i64, 7>& offsets,
                                           const std::vector<u16>& channels, u8 flags);
-std::pair<u64, std::string> publish_columns(PyHub& python, nb::handle ts_event, nb::handle bid, nb::handle ask,
-                                            nb::handle bid_size, nb::handle ask_size, nb::handle ts_recv,
-                                            nb::handle index, const std::vector<u16>& channels, u8 flags);
 u64 publish_record(PyHub& python, u8 kind, i64 ts_event, i64 ts_recv, u64 fixed1, u64 fixed2, u16 instrument, u8 source,
                    u8 flags, nb::bytes payload);
 
@@ -52,6 +49,7 @@ nb::tuple scan_into(PyHub& python, u64 from, u64 to, nb::bytes channels, u64 kin
 u64 records_before(PyHub& python, u64 line);
 nb::object record(PyHub& python, u64 line);
 nb::list tick_objects(PyHub& python, ConstBytes lines);
+nb::list recorded_ticks(ConstBytes lines, nb::list symbols, nb::list sources, const std::vector<double>& pips);
 nb::list candle_objects(PyHub& python, ConstBytes bodies);
 nb::object order_flow_object(PyHub& python, u64 line);
 nb::bytes history(PyHub& python, u16 channel, u32 frame, u64 from, u64 to, i64 from_ts, i64 to_ts, u64 limit, bool forming);
@@ -59,6 +57,7 @@ nb::tuple verify_segment(PyHub& python, u64 segment);
 
 // state.cpp
 nb::dict hub_state(PyHub& python);
+nb::dict accounts(PyHub& python);
 nb::list slots(PyHub& python);
 u32 open_cursor(PyHub& python, const std::string& name, u64 position);
 nb::list cursors(PyHub& python);

@@ -16,16 +16,6 @@ class Column {
  public:
   Column(PyArrayObject* rows, i64 offset)  // below 0: there is no such field
       : data_(offset < 0 ? nullptr : PyArray_BYTES(rows) + offset), stride_(PyArray_STRIDE(rows, 0)) {}
-  // A column of its own. The caller has checked its type and that it has one dimension.
-  explicit Column(nb::handle array) {
-    if (array.is_none()) return;
-    auto* column = reinterpret_cast<PyArrayObject*>(array.ptr());
-    if (!PyArray_Check(array.ptr()) || PyArray_NDIM(column) != 1 || PyArray_ITEMSIZE(column) != sizeof(T)) {
-      throw nb::type_error("a column is no array of its type");
-    }
-    data_ = PyArray_BYTES(column);
-    stride_ = PyArray_STRIDE(column, 0);
-  }
   T operator[](u64 row) const {
     T value;
     std::memcpy(&value, data_ + i64(row) * stride_, sizeof value);
@@ -34,8 +24,8 @@ class Column {
   T get(u64 row, T otherwise) const { return data_ ? (*this)[row] : otherwise; }
 
  private:
-  const char* data_ = nullptr;
-  i64 stride_ = 0;
+  const char* data_;
+  i64 stride_;
 };
 
 struct Columns {
@@ -61,6 +51,7 @@ std::pair<u64, std::string> publish(PyHub& python, const Columns& from, u64 coun
   std::string fault;
   u64 done = 0;
   try {
+    const PyHub::Call call(python);
     nb::gil_scoped_release released;
     // Gathered and checked before the lock is taken, where a page of the caller's array may be missing.
     TickInput rows[kBatchRecords];
@@ -98,7 +89,104 @@ std::pair<u64, std::string> publish(PyHub& python, const Columns& from, u64 coun
   return {done, fault};
 }
 
+// One row of a feed: (ts_event, ts_recv, bid, ask, bid_size, ask_size, index of its channel). False with an exception.
+bool tick_of_row(PyObject* row, PyObject* channels, Hub& hub, TickInput* input) {
+  if (!PyTuple_Check(row) || PyTuple_GET_SIZE(row) != 7) {
+    PyErr_Format(PyExc_TypeError, "expected rows of 7 values, got %R", row);
+    return false;
+  }
+  const auto number = [row](Py_ssize_t at) { return PyFloat_AsDouble(PyTuple_GET_ITEM(row, at)); };
+  const Py_ssize_t index = PyLong_AsSsize_t(PyTuple_GET_ITEM(row, 6));
+  input->ts_event = PyLong_AsLongLong(PyTuple_GET_ITEM(row, 0));
+  input->ts_recv = PyLong_AsLongLong(PyTuple_GET_ITEM(row, 1));
+  input->bid = number(2);
+  input->ask = number(3);
+  input->bid_size = float(number(4));
+  input->ask_size = float(number(5));
+  if (PyErr_Occurred()) return false;
+  if (index < 0 || index >= PyList_GET_SIZE(channels)) {
+    PyErr_Format(PyExc_IndexError, "symbol index is %zd, expected below %zd", index, PyList_GET_SIZE(channels));
+    return false;
+  }
+  const u64 channel = PyLong_AsUnsignedLongLong(PyList_GET_ITEM(channels, index));
+  if (channel >= peek_acquire(hub.hot().channels)) {
+    if (!PyErr_Occurred()) PyErr_Format(PyExc_IndexError, "there is no channel %llu", static_cast<unsigned long long>(channel));
+    return false;
+  }
+  const Channel& shared = hub.views().channel(u32(channel));
+  input->channel = u16(channel);
+  input->instrument = peek(shared.instrument);
+  input->source = peek(shared.source);
+  input->flags = 0;
+  return true;
+}
+
+// (rows, channels): what publish_array does for an array, for the few that a live feed gives at a time.
+PyObject* publish_rows(PyObject* self, PyObject* const* args, Py_ssize_t nargs) {
+  if (nargs != 2 || !PyList_Check(args[0]) || !PyList_Check(args[1])) {
+    return PyErr_Format(PyExc_TypeError, "expected a list of rows and a list of channels");
+  }
+  PyHub& python = *py_hub(self);
+  u64 done = 0;
+  std::string fault;
+  try {
+    Hub& hub = python.live();
+    const PyHub::Call call(python);
+    const bool always = SyncMode(hub.at().control().sync_mode) == SyncMode::Always;
+    const i64 latest = latest_allowed(hub);
+    TickInput ticks[kBatchRecords];
+    // Its size is asked for each time: while the interpreter is let go, somebody else may shorten it.
+    while (fault.empty() && done < u64(PyList_GET_SIZE(args[0]))) {
+      const u64 count = std::min<u64>(u64(PyList_GET_SIZE(args[0])) - done, kBatchRecords);
+      u64 row = 0;
+      for (; row < count; ++row) {
+        TickInput& tick = ticks[row];
+        if (!tick_of_row(PyList_GET_ITEM(args[0], Py_ssize_t(done + row)), args[1], hub, &tick)) return nullptr;
+        if (plain_tick(tick) && tick.ts_event <= latest) [[likely]] continue;
+        fault = tick_fault(tick.ts_event, tick.bid, tick.ask, tick.bid_size, tick.ask_size, latest);
+        break;
+      }
+      if (lock_is_free(hub) && !always) [[likely]] {
+        hub.publish_ticks(ticks, row, &done);
+      } else {
+        const WithoutGil guard;
+        hub.publish_ticks(ticks, row, &done);
+        if (always) hub.at().flush();
+      }
+    }
+  } catch (const Error& error) {
+    raise(error, done);
+    return nullptr;
+  }
+  PyObject* const number = PyLong_FromUnsignedLongLong(done);
+  PyObject* const why = PyUnicode_FromStringAndSize(fault.data(), Py_ssize_t(fault.size()));
+  PyObject* const pair = number && why ? PyTuple_Pack(2, number, why) : nullptr;
+  Py_XDECREF(number);
+  Py_XDECREF(why);
+  return pair;
+}
+
+PyObject* receive(PyObject* self, PyObject* count) {
+  const unsigned long long more = PyLong_AsUnsignedLongLong(count);
+  if (more == ~0ull && PyErr_Occurred()) return nullptr;
+  try {
+    Slot& slot = py_hub(self)->live().slot();
+    put(slot.received, slot.received + more);
+  } catch (const Error& error) {
+    raise(error);
+    return nullptr;
+  }
+  Py_RETURN_NONE;
+}
+
 }  // namespace
+
+PyMethodDef row_methods[] = {
+    {"_publish_rows", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(publish_rows)), METH_FASTCALL,
+     PyDoc_STR("_publish_rows($self, rows, channels, /)\n--\n\n")},
+    {"_receive", receive, METH_O, PyDoc_STR("_receive($self, count, /)\n--\n\n")},
+    {nullptr, nullptr, 0, nullptr},
+};
 
 // Rows whose fields lie at `offsets`, -1 for one that is absent, and are of the types that a tick has: Python has checked
 // that, once for each dtype.
@@ -115,15 +203,6 @@ std::pair<u64, std::string> publish_array(PyHub& python, nb::handle array, const
   return publish(python, columns, u64(PyArray_DIM(rows, 0)), channels, flags);
 }
 
-// The same of columns that Python has checked and converted, all of one length.
-std::pair<u64, std::string> publish_columns(PyHub& python, nb::handle ts_event, nb::handle bid, nb::handle ask,
-                                            nb::handle bid_size, nb::handle ask_size, nb::handle ts_recv,
-                                            nb::handle index, const std::vector<u16>& channels, u8 flags) {
-  const Columns columns{Column<i64>(ts_event), Column<i64>(ts_recv), Column<double>(bid), Column<double>(ask),
-                        Column<float>(bid_size), Column<float>(ask_size), Column<u16>(index)};
-  return publish(python, columns, u64(PyArray_DIM(reinterpret_cast<PyArrayObject*>(ts_event.ptr()), 0)), channels, flags);
-}
-
 u64 publish_record(PyHub& python, u8 kind, i64 ts_event, i64 ts_recv, u64 fixed1, u64 fixed2, u16 instrument, u8 source,
                    u8 flags, nb::bytes payload) {
   Hub& hub = python.live();
@@ -138,6 +217,7 @@ u64 publish_record(PyHub& python, u8 kind, i64 ts_event, i64 ts_recv, u64 fixed1
   input.flags = flags;
   input.payload = payload.c_str();
   input.payload_bytes = u32(payload.size());
+  const PyHub::Call call(python);
   nb::gil_scoped_release released;
   const u64 seq = hub.publish_record(input);
   if (SyncMode(hub.at().control().sync_mode) == SyncMode::Always) hub.at().flush();

@@ -26,6 +26,7 @@ bool Follower::refill(Hub& hub, u64 head) {
 
 PyObject* Follower::next(i64 timeout_ns) {
   Hub& hub = python_.live();
+  const PyHub::Call call(python_);
   stopped = python_.incarnation() != incarnation;
   if (stopped) return Py_NewRef(Py_None);
   if (at_ < count_) return take(hub);

@@ -120,5 +120,6 @@ class Follower {
 };
 
 void add_follower(nanobind::module_& m);
+void add_intervals(nanobind::module_& m);  // intervals.cpp
 
 }  // namespace tapehub::py

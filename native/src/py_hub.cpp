@@ -41,7 +41,9 @@ void PyHub::close() {
   closed_ = true;
   Hub* hub = hub_.release();
   const bool ours = hub && hub->at().of_this_process();
+  forget_calls_before_fork();
   Py_BEGIN_ALLOW_THREADS
+  while (calls_.load(std::memory_order_acquire) != 0) ::usleep(200);
   if (ours) delete hub;  // in a forked child it is the parent's: left alone
   for (Hub* old : retired_) {
     if (old->at().of_this_process()) delete old;
@@ -64,6 +66,9 @@ Hub& PyHub::reattach() {
                                     "; start a hub there again, this handle will find it");
       }
     }
+    const HubBlock end = read_hub(hub_->hot()).block;  // its views stay mapped, whoever has removed the files
+    left_head_ = end.head;
+    left_records_ = end.records;
     retired_.push_back(hub_.release());
   }
   forget();
@@ -115,6 +120,19 @@ int instrument_by_name(Hub& hub, const char* name) {
   return -1;
 }
 
+// The channel that an instrument and a source, both named exactly, have already; -1: Python finds or defines it.
+int channel_by_names(Hub& hub, const char* symbol, const char* source) {
+  const int instrument = instrument_by_name(hub, symbol);
+  if (instrument < 0) return -1;
+  const u64 count = peek_acquire(hub.hot().sources);
+  for (u64 i = 0; i < count; ++i) {
+    if (std::strncmp(hub.views().source(u32(i)).name, source, kSymbolBytes) == 0) {
+      return int(peek(hub.views().channel_slot(u32(instrument), u32(i)))) - 1;
+    }
+  }
+  return -1;
+}
+
 u32 bucket(const void* pointer) { return u32(reinterpret_cast<std::uintptr_t>(pointer) >> 4 ^ reinterpret_cast<std::uintptr_t>(pointer) >> 12) % 256; }
 
 }  // namespace
@@ -149,6 +167,14 @@ const PyHub::Known* PyHub::find_for_writing(Hub& hub, PyObject* symbol, PyObject
   check_definitions(hub);
   Known& known = writable_[bucket(symbol)];
   if (known.key == symbol && known.source_key == source) [[likely]] return &known;
+  // What is defined needs no interpreter: the first tick of each symbol in a process would take thirty times as long.
+  const char* const name = PyUnicode_AsUTF8(symbol);
+  const char* const of = source ? PyUnicode_AsUTF8(source) : "direct";
+  if (!name || !of) return nullptr;
+  if (const int found = channel_by_names(hub, name, of); found >= 0) {
+    fill(known, hub, symbol, source, u16(found));
+    return &known;
+  }
   PyObject* channel = PyObject_CallFunctionObjArgs(define, symbol, source ? source : Py_None, nullptr);
   if (!channel) return nullptr;
   const long id = PyLong_AsLong(channel);
@@ -217,14 +243,6 @@ std::string tick_fault(i64 ts_event, double bid, double ask, float bid_size, flo
 // ---------------------------------------------------------------- hot methods
 
 namespace {
-
-struct WithoutGil {
-  PyThreadState* state = PyEval_SaveThread();
-  ~WithoutGil() { PyEval_RestoreThread(state); }
-};
-
-// Another thread or process is in the lock right now: wait for it without the interpreter.
-bool lock_is_free(Hub& hub) { return peek(hub.hot().lock) == 0; }
 
 }  // namespace
 
@@ -320,6 +338,7 @@ PyObject* update_tick(PyObject* self, PyObject* object) {
       if (lock_is_free(hub) && !always) [[likely]] {
         seq = hub.publish_tick(input);
       } else {
+        const PyHub::Call call(python);
         const WithoutGil guard;
         seq = hub.publish_tick(input);
         if (always) hub.at().flush();

@@ -3,6 +3,7 @@
 // The calls that must cost tens of nanoseconds are plain CPython methods (hot_methods), the rest is bound with nanobind.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <vector>
 
@@ -29,11 +30,35 @@ class PyHub {
     if (hub && hub->at().lost() == Lost::No && hub->at().of_this_process()) [[likely]] return *hub;
     return reattach();
   }
+  // Waits for the calls of other threads that have let go of the interpreter: at most a slice of their waiting.
   void close();
   bool closed() const { return closed_; }
   u64 incarnation() const { return incarnation_; }
   const std::string& directory() const { return directory_; }
   const Options& options() const { return options_; }
+
+  // Held by a call that lets go of the interpreter, from live() to its end: close() would take the hub from under it.
+  // A forked child has copies of its parent's counts and none of the threads that would take them back: so a count is
+  // that of one generation of forks, and of another one nothing is counted.
+  class Call {
+   public:
+    explicit Call(PyHub& hub) : hub_(hub), forks_(ProcessLocks::forks()) {
+      hub_.forget_calls_before_fork();
+      hub_.calls_.fetch_add(1, std::memory_order_relaxed);
+    }
+    ~Call() {
+      // Release: pairs with the load in close().
+      if (forks_ == hub_.calls_forks_) hub_.calls_.fetch_sub(1, std::memory_order_release);
+    }
+    Call(const Call&) = delete;
+
+   private:
+    PyHub& hub_;
+    u32 forks_;
+  };
+
+  // Where the hub that this one has taken the place of ended: its head, and how many records it held.
+  std::pair<u64, u64> left() const { return {left_head_, left_records_}; }
 
   struct Known {
     PyObject* key = nullptr;     // strong: the str that was asked for
@@ -75,6 +100,14 @@ class PyHub {
   std::unique_ptr<Hub> hub_;
   std::vector<Hub*> retired_;  // other threads, or views, may still be in there
   bool closed_ = false;
+  void forget_calls_before_fork() {  // with the interpreter held, as whoever counts has it
+    if (calls_forks_ == ProcessLocks::forks()) [[likely]] return;
+    calls_forks_ = ProcessLocks::forks();
+    calls_.store(0, std::memory_order_relaxed);  // pairs with nothing: the child has one thread
+  }
+  std::atomic<u32> calls_{0};
+  u32 calls_forks_ = ProcessLocks::forks();
+  u64 left_head_ = 0, left_records_ = 0;
   u64 incarnation_ = 1;
   u64 definitions_seen_ = 0;
   Known readable_[kCached], writable_[kCached];
@@ -86,10 +119,19 @@ class PyHub {
 bool parse_timeframe(PyObject* object, u32* frame);
 
 extern PyMethodDef hot_methods[];
+extern PyMethodDef row_methods[];    // of a feed's few quotes
 extern PyMethodDef array_methods[];  // those that answer with arrays
 int add_arrays(PyObject* module);
 bool set_array_types(PyObject* tick, PyObject* candle, PyObject* batch);
 PyHub* py_hub(PyObject* self);  // defined in bindings.cpp, which knows nanobind
+
+struct WithoutGil {
+  PyThreadState* state = PyEval_SaveThread();
+  ~WithoutGil() { PyEval_RestoreThread(state); }
+};
+
+// Another thread or process is in the lock right now: wait for it without the interpreter.
+inline bool lock_is_free(Hub& hub) { return peek(hub.hot().lock) == 0; }
 
 // Everything that tick_fault looks for, but the times that depend on the hub clock, in one go.
 inline bool plain_tick(const TickInput& tick) {

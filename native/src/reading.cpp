@@ -67,6 +67,7 @@ nb::tuple scan_into(PyHub& python, u64 from, u64 to, nb::bytes channels, u64 kin
   Hub& hub = python.live();
   Scan result;
   {
+    const PyHub::Call call(python);
     nb::gil_scoped_release released;
     result = scan(hub, from, to, reinterpret_cast<const u8*>(channels.c_str()), channels.size(), kinds, from_ts, to_ts,
                   out.data(), out.shape(0) / kLineBytes);
@@ -120,6 +121,22 @@ nb::list tick_objects(PyHub& python, ConstBytes lines) {
   }
   return out;
 }
+// The same without a hub, for recorded files: a line's instrument is an index into all three lists.
+nb::list recorded_ticks(ConstBytes lines, nb::list symbols, nb::list sources, const std::vector<double>& pips) {
+  if (symbols.size() != pips.size() || sources.size() != pips.size()) throw nb::value_error("expected lists of one length");
+  for (u64 i = 0; i < pips.size(); ++i) {
+    if (!PyUnicode_Check(symbols[i].ptr()) || !PyUnicode_Check(sources[i].ptr())) throw nb::type_error("expected lists of str");
+  }
+  nb::list out;
+  for (u64 i = 0; i < lines.shape(0) / kLineBytes; ++i) {
+    TickLine line;
+    std::memcpy(&line, lines.data() + i * kLineBytes, kLineBytes);
+    if (line.instrument >= pips.size()) throw nb::index_error("a line's instrument is beyond the lists");
+    out.append(nb::steal(tick_new(line, PyList_GET_ITEM(symbols.ptr(), line.instrument),
+                                  PyList_GET_ITEM(sources.ptr(), line.instrument), pips[line.instrument])));
+  }
+  return out;
+}
 nb::list candle_objects(PyHub& python, ConstBytes bodies) {
   Hub& hub = python.live();
   nb::list out;
@@ -149,6 +166,7 @@ nb::bytes history(PyHub& python, u16 channel, u32 frame, u64 from, u64 to, i64 f
   Hub& hub = python.live();
   std::vector<CandleBody> bodies;
   {
+    const PyHub::Call call(python);
     nb::gil_scoped_release released;
     HistoryBuilder builder(hub, channel, frame);
     builder.scan(from, to, from_ts, to_ts);
@@ -165,6 +183,7 @@ nb::tuple verify_segment(PyHub& python, u64 segment) {
   u64 records = 0, bad = 0;
   const char* why = "";
   {
+    const PyHub::Call call(python);
     nb::gil_scoped_release released;
     for (u64 line = segment << geometry.shift, end = std::min(head, geometry.end_line(segment)); line < end;) {
       const unsigned char* bytes = hub.log().line(line);

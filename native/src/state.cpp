@@ -38,9 +38,27 @@ nb::dict hub_state(PyHub& python) {
   out["created_ns"] = hub.at().control().created_ns;
   out["hub_id"] = nb::bytes(reinterpret_cast<const char*>(hub.at().control().hub_id), 16);
   out["memory_dir"] = hub.at().memory_dir();
-  out["lost_in_producers"] = peek(hub.at().slots().header().lost);
   out["replayed"] = hub.at().replayed();
   out["cut_tail"] = hub.at().cut_tail();
+  return out;
+}
+
+nb::dict accounts(PyHub& python) {
+  const Standing found = python.live().at().standing();
+  nb::dict out;
+  const auto tell = [&out](const char* whose, const Counts& counts) {
+    nb::dict side;
+    side["received"] = counts.received;
+    side["published"] = counts.published;
+    side["refused"] = counts.refused;
+    side["duplicates"] = counts.duplicates;
+    side["quarantined"] = counts.quarantined;
+    out[whose] = side;
+  };
+  tell("feeds", found.accounts.feeds);
+  tell("callers", found.accounts.callers);
+  out["lost"] = found.accounts.lost;
+  out["in_flight"] = found.in_flight;
   return out;
 }
 
@@ -128,6 +146,10 @@ nb::dict layout() {
   FIELD(SourceRow, name); FIELD(SourceRow, fencing_token); FIELD(SourceRow, id);
   FIELD(ClockBody, mode); FIELD(ClockBody, watermark_mode); FIELD(ClockBody, anchor_ns); FIELD(ClockBody, anchor_boot_ns);
   FIELD(ClockBody, rate); FIELD(ClockBody, skew_ns); FIELD(ClockBody, watermark_ns);
+  FIELD(SessionTableBody, blob);
+  FIELD(RecordHead, word); FIELD(RecordHead, ts_event); FIELD(RecordHead, ts_recv); FIELD(RecordHead, ts_publish);
+  FIELD(RecordHead, fixed); FIELD(RecordHead, instrument); FIELD(RecordHead, source); FIELD(RecordHead, flags);
+  FIELD(RecordHead, crc32c);
   FIELD(ChannelBlock, applied_seq); FIELD(ChannelBlock, ticks); FIELD(ChannelBlock, ts_event_max);
   FIELD(ChannelBlock, ts_tick_arrival); FIELD(ChannelBlock, last_tick_seq); FIELD(ChannelBlock, latest);
   FIELD(ChannelBlock, pending); FIELD(ChannelBlock, ts_pending_arrival);
@@ -147,6 +169,11 @@ nb::dict layout() {
   out["sizeof.ChannelBlock"] = sizeof(ChannelBlock);
   out["sizeof.ChannelRare"] = sizeof(ChannelRare);
   out["sizeof.OrderFlowBody"] = sizeof(OrderFlowBody);
+  out["sizeof.RecordHead"] = sizeof(RecordHead);
+  out["sizeof.SessionTableBody"] = sizeof(SessionTableBody);
+  out["calendars_max"] = kCalendarsMax;
+  out["calendar_sessions"] = u32(kCalendarSessions);
+  out["record_names_blob"] = u32(kRecordNamesBlob);
   nb::list frames;
   for (const TimeframeRow& row : kTimeframes) frames.append(nb::make_tuple(row.name, row.span_ns, row.capacity));
   out["timeframes"] = frames;

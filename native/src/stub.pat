@@ -18,6 +18,12 @@
     def set_pip_lookup(lookup: Callable[[str], float | None] | None, /) -> Callable[[str], float | None] | None:
         \doc
 
+^tapehub._native.recorded_ticks$:
+    def recorded_ticks(
+        lines: NDArray[numpy.uint8], symbols: list[str], sources: list[str], pip_sizes: Sequence[float]
+    ) -> list[Tick]:
+        \doc
+
 ^tapehub._native.Tick$:
     @final
     class Tick:
@@ -287,8 +293,8 @@
         grace_ns: int = 500000000,
         lock_timeout_ns: int = 2000000000,
         segments_ahead: int = 1,
-        retention_bytes: int = 10737418240,
-        retention_ns: int = 1209600000000000,
+        retention_bytes: int = 0,
+        retention_ns: int = 0,
         helper_thread: bool = True,
         normalise: Callable[[str], str],
         define: Callable[[str, str | None], int],
@@ -324,8 +330,8 @@
     def log(self, start: int = 0, n: int | None = None) -> NDArray[Any]:
         \doc
 
-^tapehub._native.Hub._hub_state$:
-    def _hub_state(self) -> dict[str, Any]: ...
+^tapehub._native.Hub._(hub_state|accounts)$:
+    def _\1(self) -> dict[str, Any]: ...
 
 ^tapehub._native.Hub.(_slots|_cursors)$:
     def \1(self) -> list[dict[str, Any]]: ...
@@ -343,26 +349,26 @@
 ^tapehub._native.Hub._define_zone$:
     def _define_zone(self, rows: bytes, count: int) -> int: ...
 
+^tapehub._native.Hub._publish_rows$:
+    def _publish_rows(
+        self, rows: list[tuple[int, int, float, float, float, float, int]], channels: list[int], /
+    ) -> tuple[int, str]: ...
+
+^tapehub._native.Hub._receive$:
+    def _receive(self, count: int, /) -> None: ...
+
+^tapehub._native.Hub._sessions$:
+    def _sessions(self, calendar: int) -> str | None: ...
+
+^tapehub._native.Hub._define_sessions$:
+    def _define_sessions(self, calendar: int, blob: str, rows: int, replace: bool) -> int: ...
+
 ^tapehub._native.Hub._define_source$:
     def _define_source(self, name: str, /) -> int: ...
 
 ^tapehub._native.Hub._publish_array$:
     def _publish_array(
         self, array: NDArray[numpy.void], offsets: Sequence[int], channels: Sequence[int], flags: int
-    ) -> tuple[int, str]: ...
-
-^tapehub._native.Hub._publish_columns$:
-    def _publish_columns(
-        self,
-        ts_event: NDArray[numpy.int64],
-        bid: NDArray[numpy.float64],
-        ask: NDArray[numpy.float64],
-        bid_size: NDArray[numpy.float32] | None,
-        ask_size: NDArray[numpy.float32] | None,
-        ts_recv: NDArray[numpy.int64] | None,
-        index: NDArray[numpy.uint16] | None,
-        channels: Sequence[int],
-        flags: int,
     ) -> tuple[int, str]: ...
 
 ^tapehub._native.Hub._publish_record$:
@@ -488,4 +494,14 @@
 
 ^tapehub._native.layout$:
     def layout() -> dict[str, Any]:
+        \doc
+
+^tapehub._native.Intervals.ticks$:
+    def ticks(
+        self, lines: NDArray[numpy.uint8]
+    ) -> list[tuple[int, int, int, int, bool, bytes | None]]:
+        \doc
+
+^tapehub._native.Intervals.record$:
+    def record(self, line: int) -> list[tuple[int, int, int, int, bool, bytes | None]]:
         \doc

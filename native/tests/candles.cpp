@@ -283,6 +283,18 @@ void a_clear_in_the_middle_of_a_second_leaves_every_tick_accounted_for() {
   CHECK_EMPTY(compare(copy, w.model));
 }
 
+void a_clear_of_many_instruments_takes_no_room_in_their_rings() {
+  Home home;
+  World w;
+  Hub hub(home.hub(), home.options());
+  w.define(hub, 300);
+  for (u16 i = 0; i < 300; ++i) w.publish(hub, w.next_tick(i, 1'000'000));
+  w.publish(hub, candle(7, w.now, w.price()));
+  w.publish(hub, w.next_tick(7, 1'000'000));  // pending, and superseded
+  w.publish(hub, of_kind(Kind::Clear, kNone16, w.now));
+  CHECK_EMPTY(compare(hub, w.model));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -306,6 +318,7 @@ int main(int argc, char** argv) {
        {"clears, flows, gaps, states, clocks and watermarks agree with the model",
         clears_flows_gaps_states_clocks_and_watermarks_agree_with_the_model},
        {"a clear in the middle of a second leaves every tick accounted for",
-        a_clear_in_the_middle_of_a_second_leaves_every_tick_accounted_for}},
+        a_clear_in_the_middle_of_a_second_leaves_every_tick_accounted_for},
+       {"a clear of many instruments takes no room in their rings", a_clear_of_many_instruments_takes_no_room_in_their_rings}},
       argc, argv);
 }

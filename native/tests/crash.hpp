@@ -23,7 +23,6 @@ struct Case {
   std::function<void(const Home&, const Attempt&, const std::function<void()>& count)> child;
   double wounded = 0;  // a first writer died after this share of the attempt's stores: under test is the repair
   u64 retention_bytes = 10ull << 30;
-  u64 chunks = 5 * Applier::kChunksPerRecord;  // of the arena that are ready when the child opens
   bool rebuilds = false;       // the memory files are gone: under test is the opening
   bool log_is_enough = true;   // a rebuild without any checkpoint shows the same
 };
@@ -34,8 +33,6 @@ struct Tally {
   std::set<size_t> states;  // how many records of the attempt the hub had after recovery
 };
 inline Tally tally;
-
-inline bool all_stores() { return std::getenv("TAPEHUB_TEST_ALL") != nullptr; }
 
 class Trials {
  public:
@@ -70,7 +67,7 @@ class Trials {
 
   void run() {
     const i64 stores = count_stores();
-    const i64 step = all_stores() ? 1 : (stores * kSlow / 40) | 1;
+    const i64 step = try_all() ? 1 : (stores * kSlow / 40) | 1;
     tally.stores += stores;
     for (i64 n = 1;; n += step) {
       n = std::min(n, stores + 1);
@@ -85,6 +82,8 @@ class Trials {
   }
 
  private:
+  static constexpr u64 kChunks = 5 * Applier::kChunksPerRecord;  // of the arena that are ready when the child opens
+
   Options options(const char* name) const {
     Options options = home_.options(name);
     options.retention_bytes = case_.retention_bytes;
@@ -92,7 +91,7 @@ class Trials {
   }
   static void leave(Hub& hub) { hub.at().release_slot(); }  // the memory files stay, as after a kill
 
-  // Opening touches every page of the arena, 36 MiB of them: that is most of what a child would do. So it is told that the
+  // Opening touches every page of the arena, which would be most of what a child does. So it is told that the
   // arena ends behind the chunks that a record needs, and makes it longer when it needs more. Once everybody has opened
   // the hub the test tells the truth again, in which there is room for a repair's whole chunk of records.
   void keep() {
@@ -104,7 +103,7 @@ class Trials {
         const u64 end = ViewsLayout::kArena + (arena_ready_ - kMore) * kChunkBytes;
         if (int code = allocate(File::open(views_path(), O_RDWR).fd(), end, kMore * kChunkBytes)) fail_errno("allocate", views_path(), code);
       }
-      arena_told_ = peek(views.hot().arena_next) + case_.chunks;
+      arena_told_ = peek(views.hot().arena_next) + kChunks;
       put(views.hot().arena_ready, arena_told_);
     }
     image_.emplace(home_.hub(), home_.memory());
@@ -195,7 +194,7 @@ class Trials {
 
   // As after a reboot: from the directory alone, with its checkpoints and without.
   void check_rebuilt(const std::vector<Model>& possible) {
-    if (!all_stores() && ++skipped_ % 8 != 1) return;
+    if (!try_all() && ++skipped_ % 8 != 1) return;
     for (const bool with_checkpoint : {true, false}) {
       if (!with_checkpoint && !case_.log_is_enough) continue;
       copy_hub(home_.hub(), home_.hub("copy"));

@@ -44,7 +44,6 @@ Case of_a_full_ring() {
 Case batch_within_a_segment() {
   Case c;
   c.before = [](World& w, Hub& hub) { approach_end(w, hub, 48); };
-  c.chunks = 49 * Applier::kChunksPerRecord;  // a batch asks for all that the segment has room for
   c.make = [](World& w) {
     std::vector<Operation> ticks;
     for (u32 i = 0; i < 6; ++i) ticks.push_back(w.next_tick(u16(i % 3), 170'000'000));

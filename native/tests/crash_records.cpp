@@ -98,6 +98,25 @@ Case a_calendar() {
   };
   return c;
 }
+Case a_session_table() {
+  Case c;
+  c.before = [](World& w, Hub& hub) {
+    w.publish(hub, sessions(0, 1));
+    w.publish(hub, sessions(2, 2));
+  };
+  c.make = [](World&) { return attempt(sessions(0, 3)); };
+  return c;
+}
+Case a_session_table_of_a_checkpoint() {
+  Case c;
+  c.setup = [](World& w, Hub& hub) {
+    w.define(hub);
+    w.publish(hub, sessions(0, 1));
+    w.fill(hub, 9, kSecond);
+  };
+  c.make = [](World&) { return attempt(sessions(0, 2)); };
+  return c;
+}
 
 }  // namespace
 
@@ -122,6 +141,10 @@ int main(int argc, char** argv) {
                           {"a clock, nobody attached", alone<a_clock>},
                           {"a calendar", live<a_calendar>},
                           {"a calendar, nobody attached", alone<a_calendar>},
+                          {"a session table", live<a_session_table>},
+                          {"a session table, nobody attached", alone<a_session_table>},
+                          {"a session table in place of a checkpoint's", live<a_session_table_of_a_checkpoint>},
+                          {"a session table in place of a checkpoint's, nobody attached", alone<a_session_table_of_a_checkpoint>},
                           {"a note of several lines", live<a_note_of_several_lines>}},
                          argc, argv);
 }

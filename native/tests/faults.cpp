@@ -217,6 +217,45 @@ void a_view_outlives_its_segment_and_its_hub() {
   CHECK(found > 2000);
 }
 
+// A helper that did not run for a while goes on with the segment that was next when it stopped.
+void a_helper_that_lags_neither_takes_a_segment_from_the_writer_nor_makes_a_dropped_one_again() {
+  Home home;
+  World w;
+  Options options = home.options();
+  options.retention_bytes = 1;
+  Hub hub(home.hub(), options);
+  w.define(hub, 1);
+  w.fill(hub, 5000, kSecond);
+  const Geometry& geometry = hub.log().geometry();
+  const u64 head = peek(hub.hot().head), segment = geometry.segment_of(head);
+  CHECK(segment >= 4);
+  hub.at().prepare_segment(segment - 4);  // it lies there, and would take the place of the writer's
+  CHECK(hub.log().writable(head) != nullptr);
+  hub.at().checkpoint();
+  hub.upkeep(true);
+  CHECK(!hub.log().exists(0));
+  hub.at().prepare_segment(0);
+  CHECK(!hub.log().exists(0));
+  const u64 oldest = peek(hub.hot().oldest_line);
+  hub.upkeep(true);
+  CHECK(peek(hub.hot().oldest_line) == oldest);
+  w.fill(hub, 2000, kSecond);
+  CHECK_EMPTY(compare_channel(hub, w.model, 0));
+}
+
+void more_segments_ahead_than_can_be_held_are_refused() {
+  Home home;
+  Options options = home.options();
+  options.segments_ahead = 4;
+  bool refused = false;
+  try {
+    Hub hub(home.hub(), options);
+  } catch (const Error& error) {
+    refused = error.cause == Cause::Invalid && std::string(error.what()).find("segments_ahead is 4") != std::string::npos;
+  }
+  CHECK(refused);
+}
+
 void a_reopened_hub_whose_first_segments_were_dropped_keeps_its_counts() {
   Home home;
   World w;
@@ -298,6 +337,9 @@ int main(int argc, char** argv) {
                     {"a view outlives its segment and its hub", a_view_outlives_its_segment_and_its_hub},
                     {"a reopened hub whose first segments were dropped keeps its counts",
                      a_reopened_hub_whose_first_segments_were_dropped_keeps_its_counts},
+                    {"a helper that lags neither takes a segment from the writer nor makes a dropped one again",
+                     a_helper_that_lags_neither_takes_a_segment_from_the_writer_nor_makes_a_dropped_one_again},
+                    {"more segments ahead than can be held are refused", more_segments_ahead_than_can_be_held_are_refused},
                     {"a repair that fails leaves the repair to the next",
                      a_repair_that_fails_leaves_the_repair_to_the_next}},
                    argc, argv);

@@ -138,7 +138,7 @@ class Image {
       device_ = st.st_dev;
       map_ = st.st_size == 0 ? Mapping() : Mapping::of(file.fd(), size_t(st.st_size), true, path);
     }
-    // The arena of the views is 36 MiB of which a test uses a few chunks; nothing is stored beyond those taken.
+    // The arena of the views has room for more than the few chunks that a test uses; nothing is stored beyond those taken.
     u64 used(const std::string& path) const {
       if (fs::path(path).filename() != "views") return map_.bytes();
       const Hot& hot = *map_.at<Hot>(ViewsLayout::kHot);

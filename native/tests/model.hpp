@@ -24,7 +24,8 @@ struct Operation {
   ClockBody clock{};
   InstrumentRow row{};
   SourceRow source_row{};
-  std::vector<i64> zone;   // Calendar: pairs
+  std::vector<i64> zone;   // Calendar: pairs, or
+  SessionTableBody sessions{};  // with kCalendarSessions a table's name; value: the calendar's
 };
 
 inline Operation tick(u16 instrument, i64 ts, double bid, u8 source = 0) {
@@ -81,10 +82,11 @@ class Model {
     Operation latest;
     i64 ts_event_max = kTimeNever;
     u64 clock = 0;
-    i64 gap_start = 0, gap_end = 0;
+    std::vector<std::pair<i64, i64>> gaps;  // newest last, as many as the views keep
     u64 flow = 0, flow_updates = 0, received = 0, warm = 0, built = 0, late_applied = 0, late_unapplied = 0,
         superseded = 0, corrected = 0, state = 0, ticks_at_clear = 0, clears = 0;
-    i64 ts_state = 0;
+    i64 ts_state = 0, ts_flow = 0;
+    u64 flow_clock = 0;
   };
 
   explicit Model(i64 grace_ns = kSecond / 2) : grace_(grace_ns) {}
@@ -98,6 +100,7 @@ class Model {
   i64 watermark = kTimeNever, ts_event_max = kTimeNever;
   u64 clock = 0;
   ClockBody clock_body{};
+  SessionTableBody sessions[kCalendarsMax]{};
 
   i64 closed_up_to(const Channel& c) const {
     if (clock_body.watermark_mode == u32(WatermarkMode::Server) || c.ts_event_max == kTimeNever) return watermark;
@@ -115,7 +118,7 @@ class Model {
     switch (o.kind) {
       case Kind::Tick: add_tick(touched(*c), o, at); break;
       case Kind::Candle: push(touched(*c), o); break;
-      case Kind::OrderFlow: touched(*c).flow = o.value; ++c->flow_updates; break;
+      case Kind::OrderFlow: add_flow(touched(*c), o); break;
       case Kind::State: touched(*c).state = o.value; c->ts_state = o.ts; break;
       case Kind::Gap: add_gap(touched(*c), o.from, o.to); break;
       case Kind::Watermark: watermark = std::max(watermark, o.ts); break;
@@ -131,7 +134,9 @@ class Model {
         watermark = o.clock.watermark_ns;
         ts_event_max = kTimeNever;
         break;
-      case Kind::Calendar: zone_ = o.zone; break;
+      case Kind::Calendar:
+        if (o.flags & kCalendarSessions) sessions[o.value] = o.sessions; else zone_ = o.zone;
+        break;
       case Kind::Definition:
         if (o.row.id == instruments.size()) instruments.push_back(o.row); else instruments[o.row.id] = o.row;
         break;
@@ -292,19 +297,31 @@ class Model {
     if (ring.size() > capacity(frame)) ring.erase(ring.begin());
     return &bar;
   }
-  static float share(const Bar& bar, i64 from, i64 to) {
-    const i64 overlap = std::min(bar.close, to) - std::max(bar.start, from);
-    return overlap <= 0 ? 0.0f : float(double(overlap) / double(bar.close - bar.start));
+  // Of the bar's part in [from, to), what is in a known gap, or what is in none. Between two edges nothing changes.
+  static float share(const Channel& c, const Bar& bar, i64 from, i64 to, bool known) {
+    const i64 first = std::max(bar.start, from), last = std::min(bar.close, to);
+    if (first >= last) return 0.0f;
+    std::vector<i64> edges{first, last};
+    for (const auto& [start, end] : c.gaps) {
+      if (start > first && start < last) edges.push_back(start);
+      if (end > first && end < last) edges.push_back(end);
+    }
+    std::sort(edges.begin(), edges.end());
+    i64 sum = 0;
+    for (size_t i = 0; i + 1 < edges.size(); ++i) {
+      const bool inside = std::any_of(c.gaps.begin(), c.gaps.end(), [&](const auto& gap) {
+        return gap.first <= edges[i] && gap.second >= edges[i + 1];
+      });
+      if (inside == known) sum += edges[i + 1] - edges[i];
+    }
+    return float(double(sum) / double(bar.close - bar.start));
   }
 
   void add_tick(Channel& c, const Operation& o, size_t at) {
     const i64 second = down(o.ts, kSecond) * kSecond;
     const bool late = second + kSecond <= closed_up_to(c);
     c.ticks.push_back(at);
-    if (c.ticks.size() == 1 && c.gap_end == 0) {
-      c.gap_start = kTimeNever;
-      c.gap_end = o.ts;
-    }
+    if (c.ticks.size() == 1 && c.gaps.empty()) c.gaps.push_back({kTimeNever, o.ts});
     if (o.flags & kTickCorrected) ++c.corrected;
     if (!c.has_latest || o.ts >= c.latest.ts || c.ts_event_max == kTimeNever) c.latest = o;
     c.has_latest = true;
@@ -325,7 +342,7 @@ class Model {
       }
       bar->ticks.push_back({o.ts, at, (o.bid + o.ask) / 2});
       if (made) {
-        bar->coverage = 1.0f - share(*bar, c.gap_start, c.gap_end);
+        bar->coverage = 1.0f - share(c, *bar, kTimeNever, INT64_MAX, true);
         if (frame == kMinuteFrame) ++c.built;
       }
       if (late && bar->close <= mark) {
@@ -368,21 +385,32 @@ class Model {
       if (!made && some_left) continue;  // it keeps what it was made of
       bar->rolled = true;
       if (made) {
-        bar->coverage = c.rings[frame - 1].lower_bound(bar->start)->second.coverage;
+        bar->coverage = 1.0f - share(c, *bar, kTimeNever, INT64_MAX, true);
       } else if (bar->close <= closed_up_to(c)) {
         ++bar->revision;
+        announce(c, bar->start, frame, bar->revision);
       }
     }
   }
 
+  void add_flow(Channel& c, const Operation& o) {
+    ++c.flow_updates;
+    if (c.flow != 0 && c.flow_clock == clock && o.ts < c.ts_flow) return;
+    c.flow = o.value;
+    c.ts_flow = o.ts;
+    c.flow_clock = clock;
+  }
   void add_gap(Channel& c, i64 from, i64 to) {
     for (Ring& ring : c.rings) {
       for (auto& [start, bar] : ring) {
-        if (const float lost = share(bar, from, to); lost > 0) bar.coverage = std::max(0.0f, bar.coverage - lost);
+        if (bar.pushed) continue;
+        if (const float lost = share(c, bar, from, to, false); lost > 0) bar.coverage = std::max(0.0f, bar.coverage - lost);
       }
     }
-    c.gap_start = from;
-    c.gap_end = to;
+    const auto same = std::find_if(c.gaps.begin(), c.gaps.end(), [&](const auto& gap) { return gap.first == from; });
+    if (same != c.gaps.end()) c.gaps.erase(same);
+    c.gaps.push_back({from, to});
+    if (c.gaps.size() > GapSpans::kKept) c.gaps.erase(c.gaps.begin());
   }
   void clear(Channel& c) {
     for (Ring& ring : c.rings) ring.clear();

@@ -48,7 +48,7 @@ inline std::string settle(Hub& hub, const std::vector<Model>& possible, Model* f
   return {};
 }
 
-// Before any repair: each channel, and each instrument's row, is as it was before the attempt or after a part of it.
+// Before any repair: each channel, each instrument's row and each calendar's table is as it was before the attempt or after a part of it.
 inline std::string nothing_torn(Hub& hub, const std::vector<Model>& possible) {
   const auto whole = [&possible](const auto& compared) -> std::string {
     std::string before, after;
@@ -64,6 +64,9 @@ inline std::string nothing_torn(Hub& hub, const std::vector<Model>& possible) {
   }
   for (u32 id = 0; id < possible.front().instruments.size(); ++id) {
     if (std::string text = whole([&](const Model& model) { return compare_row(hub, model, id); }); !text.empty()) return text;
+  }
+  for (u32 id = 0; id < kCalendarsMax; ++id) {
+    if (std::string text = whole([&](const Model& model) { return compare_sessions(hub, model, id); }); !text.empty()) return text;
   }
   return {};
 }

@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <functional>
 #include <random>
 #include <sstream>
@@ -22,6 +23,9 @@ inline constexpr u32 kSlow = 6;  // sanitizers: try every sixth crash point
 #else
 inline constexpr u32 kSlow = 1;
 #endif
+
+// Everything, where a common run tries an even spread: `make crash-points`.
+inline bool try_all() { return std::getenv("TAPEHUB_TEST_ALL") != nullptr; }
 
 struct Failed : std::runtime_error {
   using std::runtime_error::runtime_error;

@@ -42,6 +42,12 @@ inline u64 publish(Hub& hub, const Operation& o) {
     case Kind::Definition: record.payload = &o.row; record.payload_bytes = sizeof o.row; break;
     case Kind::Source: record.payload = &o.source_row; record.payload_bytes = sizeof o.source_row; break;
     case Kind::Calendar:
+      if (o.flags & kCalendarSessions) {
+        record.fixed1 = o.value;
+        record.payload = &o.sessions;
+        record.payload_bytes = sizeof o.sessions;
+        break;
+      }
       record.fixed1 = o.zone.size() / 2;
       record.payload = o.zone.data();
       record.payload_bytes = u32(o.zone.size() * 8);
@@ -164,8 +170,12 @@ inline std::string compare_channel(Hub& hub, const Model& model, u32 id) {
   d.same("corrected", rare.corrected, c.corrected);
   d.same("state", rare.state, c.state);
   d.same("ts_state", rare.ts_state, c.ts_state);
-  d.same("gap_start", rare.gap_start, c.gap_start);
-  d.same("gap_end", rare.gap_end, c.gap_end);
+  const GapSpans spans = GapSpans::of(rare);
+  for (u32 i = 0; i < GapSpans::kKept; ++i) {
+    const bool there = i < c.gaps.size();
+    d.same("gap start", spans.start[i], there ? c.gaps[c.gaps.size() - 1 - i].first : 0);
+    d.same("gap end", spans.end[i], there ? c.gaps[c.gaps.size() - 1 - i].second : 0);
+  }
   {
     u64 built = rare.candles_built, superseded = rare.superseded_ticks;
     if (block.pending.ticks != 0) {
@@ -226,6 +236,13 @@ inline std::string compare_row(Hub& hub, const Model& model, u32 id) {
   return d.text();
 }
 
+// Which session table a calendar has.
+inline std::string compare_sessions(Hub& hub, const Model& model, u32 id) {
+  const SessionTableBody found = read_sessions(hub.views(), id), &expected = model.sessions[id];
+  if (std::memcmp(&found, &expected, sizeof found) == 0) return {};
+  return "calendar " + std::to_string(id) + " has table " + std::string(found.blob, 4) + ", model " + std::string(expected.blob, 4);
+}
+
 // The log, line by line as far back as it is kept, and the hub's own counters.
 inline std::string compare_hub(Hub& hub, const Model& model) {
   const HubState state = read_hub(hub.hot());
@@ -242,6 +259,9 @@ inline std::string compare_hub(Hub& hub, const Model& model) {
   d.same("sources", peek(hub.hot().sources), model.sources.size());
   d.same("channels", peek(hub.hot().channels), model.channels.size());
   if (!d.text().empty()) return d.text();
+  for (u32 id = 0; id < kCalendarsMax; ++id) {
+    if (std::string text = compare_sessions(hub, model, id); !text.empty()) return text;
+  }
   for (u32 id = 0; id < model.instruments.size(); ++id) {
     if (std::string text = compare_row(hub, model, id); !text.empty()) return text;
   }
@@ -325,6 +345,16 @@ inline Operation source(const Model& model, const std::string& name) {
   std::strncpy(o.source_row.name, name.c_str(), kSymbolBytes - 1);
   return o;
 }
+// As Python names one: 64 hex digits.
+inline Operation sessions(u64 calendar, u64 number) {
+  Operation o;
+  o.kind = Kind::Calendar;
+  o.instrument = kNone16;
+  o.flags = kCalendarSessions | kRecordNamesBlob;
+  o.value = calendar;
+  std::memset(o.sessions.blob, "0123456789abcdef"[number % 16], sizeof o.sessions.blob);
+  return o;
+}
 inline Operation channel(const Model& model, u16 instrument, u8 source) {
   Operation o;
   o.kind = Kind::Channel;
@@ -374,13 +404,31 @@ struct World {
   Operation next_tick(u16 instrument, i64 step) { return tick(instrument, now += step, price()); }
 
   void publish(Hub& hub, const Operation& o) {
+    const Chunks chunks(hub);
     test::publish(hub, o);
+    CHECK(chunks.taken() <= chunks.expected(1));
     model.apply(o);
   }
   void publish_batch(Hub& hub, const std::vector<Operation>& ticks) {
+    const Chunks chunks(hub);
+    u64 parts = 1 + ticks.size() / kBatchRecords;  // of the batch, each published by itself: late ticks end one
+    for (size_t i = 1; i < ticks.size(); ++i) parts += 2 * (ticks[i].ts < ticks[i - 1].ts);
     CHECK(publish_all(hub, ticks) == ticks.size());
+    CHECK(chunks.taken() <= chunks.expected(ticks.size()) + parts * Applier::kChunksPerRecord);
     for (const Operation& o : ticks) model.apply(o);
   }
+  // Nothing takes more of the arena under the lock than room was made for before it.
+  class Chunks {
+   public:
+    explicit Chunks(Hub& hub) : applier_((hub.at().writable(), hub.at().applier())), hot_(hub.hot()), before_(peek(hot_.arena_next)) {}
+    u64 taken() const { return peek(hot_.arena_next) - before_; }
+    u64 expected(u64 records) const { return applier_.chunks_for(records); }
+
+   private:
+    const Applier& applier_;
+    const Hot& hot_;
+    u64 before_;
+  };
   // `instruments` of them, one channel each, under source 0.
   void define(Hub& hub, u16 instruments = 3) {
     publish(hub, source(model, "direct"));

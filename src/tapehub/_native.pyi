@@ -358,8 +358,8 @@ class Hub:
         grace_ns: int = 500000000,
         lock_timeout_ns: int = 2000000000,
         segments_ahead: int = 1,
-        retention_bytes: int = 10737418240,
-        retention_ns: int = 1209600000000000,
+        retention_bytes: int = 0,
+        retention_ns: int = 0,
         helper_thread: bool = True,
         normalise: Callable[[str], str],
         define: Callable[[str, str | None], int],
@@ -386,6 +386,12 @@ class Hub:
 
     def get_latest_candles(self, symbol: str, limit: int = 100, timeframe: str = "1m") -> list[Candle]:
         """Return the newest final candles as a list, oldest first."""
+
+    def _publish_rows(
+        self, rows: list[tuple[int, int, float, float, float, float, int]], channels: list[int], /
+    ) -> tuple[int, str]: ...
+
+    def _receive(self, count: int, /) -> None: ...
 
     def candles(
         self,
@@ -422,6 +428,9 @@ class Hub:
     @property
     def _directory(self) -> str: ...
 
+    @property
+    def _left(self) -> tuple[int, int]: ...
+
     def _head(self) -> int: ...
 
     def now(self) -> int:
@@ -432,6 +441,12 @@ class Hub:
     def _lost(self) -> int: ...
 
     def _hub_state(self) -> dict[str, Any]: ...
+
+    def _accounts(self) -> dict[str, Any]: ...
+
+    def _retention(self) -> tuple[int, int]: ...
+
+    def _set_retention(self, arg0: int, arg1: int, /) -> None: ...
 
     def _slots(self) -> list[dict[str, Any]]: ...
 
@@ -461,21 +476,12 @@ class Hub:
 
     def _define_zone(self, rows: bytes, count: int) -> int: ...
 
+    def _sessions(self, calendar: int) -> str | None: ...
+
+    def _define_sessions(self, calendar: int, blob: str, rows: int, replace: bool) -> int: ...
+
     def _publish_array(
         self, array: NDArray[numpy.void], offsets: Sequence[int], channels: Sequence[int], flags: int
-    ) -> tuple[int, str]: ...
-
-    def _publish_columns(
-        self,
-        ts_event: NDArray[numpy.int64],
-        bid: NDArray[numpy.float64],
-        ask: NDArray[numpy.float64],
-        bid_size: NDArray[numpy.float32] | None,
-        ask_size: NDArray[numpy.float32] | None,
-        ts_recv: NDArray[numpy.int64] | None,
-        index: NDArray[numpy.uint16] | None,
-        channels: Sequence[int],
-        flags: int,
     ) -> tuple[int, str]: ...
 
     def _publish_record(
@@ -610,6 +616,32 @@ class Follower:
     @property
     def incarnation(self) -> int: ...
 
+class Intervals:
+    """
+    What the records of a log close, one after the other. tapehub.Stream is the public class.
+    """
+
+    def __init__(self, hub: Hub, timeframes: Sequence[int]) -> None: ...
+
+    def want(self, channels: bytes) -> None:
+        """Follow these channels alone, by their mask; empty: all."""
+
+    def seed(self) -> int:
+        """
+        Begin with what the views hold: the line to read next, or 0 when they cannot tell.
+        """
+
+    def replay(self, start: int, end: int) -> None:
+        """Begin at one line and take up what is before the other."""
+
+    def ticks(
+        self, lines: NDArray[numpy.uint8]
+    ) -> list[tuple[int, int, int, int, bool, bytes | None]]:
+        """Take ticks, and give what they closed."""
+
+    def record(self, line: int) -> list[tuple[int, int, int, int, bool, bytes | None]]:
+        """Take a record of another kind, and give what it closed."""
+
 def as_tick(value: Tick | Mapping[str, Any] | object) -> Tick: ...
 
 def as_candle(value: Candle | Mapping[str, Any] | object) -> Candle: ...
@@ -617,6 +649,13 @@ def as_candle(value: Candle | Mapping[str, Any] | object) -> Candle: ...
 def as_order_flow(value: OrderFlowMetrics | Mapping[str, Any] | object) -> OrderFlowMetrics: ...
 
 def candle_bytes(candle: Candle) -> bytes: ...
+
+def recorded_ticks(
+    lines: NDArray[numpy.uint8], symbols: list[str], sources: list[str], pip_sizes: Sequence[float]
+) -> list[Tick]:
+    """
+    Return Tick objects of rows of dtype TICK, whose instrument is an index into the lists.
+    """
 
 def crc32c(data: bytes) -> int:
     """Return the CRC32C (Castagnoli) of some bytes."""

@@ -155,11 +155,13 @@ class Applier {
     const Channel& shared = views_.channel(channel);
     return peek(shared.block[peek(shared.flip) & 1].applied_seq);
   }
-  // Chunks that one record can need at the most: one for every ring, one for the index.
+  // Chunks that so many records of one chunk can need at the most. A record adds one entry to each ring of its channel, and
+  // one to its index; so a channel begins a chunk of each with its first record, and then with every 64th.
   static constexpr u64 kChunksPerRecord = kTimeframeCount + 1;
-  bool arena_has_room(u64 records) const {
-    return peek(hot_.arena_next) + kChunksPerRecord * records <= peek(hot_.arena_ready);
+  u64 chunks_for(u64 records) const {
+    return kChunksPerRecord * (std::min(records, peek(hot_.channels)) + records / kChunkEntries);
   }
+  bool arena_has_room(u64 records) const { return peek(hot_.arena_next) + chunks_for(records) <= peek(hot_.arena_ready); }
 
  private:
   struct Part : Pending {
@@ -244,9 +246,10 @@ class Applier {
     ++block.ticks;
     block.last_tick_seq = seq;
     block.ts_tick_arrival = tick.ts_publish;
-    if (block.ticks == 1 && rare_of(work).gap_end == 0) {  // nothing was live before the first tick
-      work.rare.gap_start = kTimeNever;
-      work.rare.gap_end = tick.ts_event;
+    if (block.ticks == 1) {
+      GapSpans spans = GapSpans::of(rare_of(work));
+      spans.first_tick(tick.ts_event);
+      spans.keep_in(work.rare);
       work.rare_changed = true;
     }
     if (tick.flags & kTickCorrected) {
@@ -287,6 +290,7 @@ class Applier {
 
   void pushed_candle(Work& work, const RecordHead& head, CandleBody body);
   void roll_up(Work& work, u32 frame, i64 ts);
+  void count_pending(Work& work);
   void clear(Work& work, u64 seq);
   void gap(Work& work, i64 from, i64 to, bool lasts);
   void apply(const unsigned char* bytes, u64 word);

@@ -24,6 +24,8 @@ inline void Attachment::create_control() {
   control_.sync_mode = u32(options_.sync_mode);
   control_.grace_ns = options_.grace_ns;
   control_.sync_interval_ns = options_.sync_interval_ns;
+  control_.retention_bytes = options_.retention_bytes;
+  control_.retention_ns = options_.retention_ns;
 }
 
 inline void Attachment::save_control() {
@@ -60,6 +62,10 @@ inline void Attachment::load_control() {
 inline void Attachment::attach() {
   namespace fs = std::filesystem;
   std::error_code ec;
+  if (options_.segments_ahead >= Log::kWritable) {
+    fail(Cause::Invalid, "segments_ahead is " + std::to_string(options_.segments_ahead) + ", expected at most " +
+                             std::to_string(Log::kWritable - 1));
+  }
   if (!fs::exists(directory_ + "/control", ec)) {
     if (!options_.create) {
       fail(Cause::NotRunning, "no hub there: " + directory_ + "; start one with \"tapehub serve\" or pass create=True");
@@ -94,7 +100,12 @@ inline void Attachment::attach() {
       load_control();
       refuse_foreign_segments();
       sweep_unfinished_segments();
-      if (!views_usable()) rebuild();
+      if (!views_usable()) {
+        rebuild();
+      } else if (control_.clean_line != 0) {  // the last one left the views behind: from here on the end is open again
+        change_control([](ControlFile& control) { control.clean_line = 0; });
+        control_.clean_line = 0;
+      }
     }
     if (!file_id(directory_ + "/control", &control_id_)) fail_errno("look up", directory_ + "/control");
   } catch (...) {
@@ -106,32 +117,18 @@ inline void Attachment::attach() {
   locks_->unlock(kByteOpen);
 }
 
-// Every owner of a slot begins with a balanced account: what the one before it left in flight is lost for good, and
-// what it published without having received it is nothing the next one can owe.
-inline void settle_accounts(SlotsHeader& header, Slot& slot) {
-  const i64 known = i64(peek(slot.published) - peek(slot.others) + peek(slot.refused) + peek(slot.duplicates) +
-                        peek(slot.quarantined));
-  const i64 owed = i64(peek(slot.received)) - known;
-  if (owed > 0) {
-    put(slot.received, peek(slot.received) - u64(owed));
-    put(header.lost, peek(header.lost) + u64(owed));
-  } else if (owed < 0) {
-    put(slot.others, peek(slot.others) + u64(-owed));
-  }
-}
-
 inline void Attachment::take_slot() {
   for (u32 i = 0; i < kSlots; ++i) {
     if (!locks_->try_lock(kByteSlots + i)) continue;
     slot_ = i;
     Slot& slot = slots_.slot(i);
+    if (std::optional<Loss> loss = settle_taken(i)) losses_.push_back(*loss);  // its new owner begins at zero
     generation_ = u32(peek(slot.generation) + 1);
     if (generation_ == 0) generation_ = 1;
     put_release(slot.generation, generation_);
     put(slot.pid, u32(::getpid()));
     put(slot.ts_attach, wall_ns());
     put(slot.is_server, 0u);
-    settle_accounts(slots_.header(), slot);
     char name[kSymbolBytes] = {};
     std::strncpy(name, options_.name.c_str(), kSymbolBytes - 1);
     for (u32 k = 0; k < kSymbolBytes; k += 8) {

@@ -4,6 +4,7 @@
 //   <hub>/locks          byte locks, nothing else
 //   <hub>/log/*.tape     the tape
 //   <hub>/checkpoint     the views at some line
+//   <hub>/accounts       what was received, and what became of it
 //   <memory>/views       the views and the writer lock     (tmpfs where there is one)
 //   <memory>/slots       what processes say of themselves
 #pragma once
@@ -11,11 +12,11 @@
 #include <atomic>
 #include <optional>
 
+#include "accounts.hpp"
 #include "applier.hpp"
 #include "checkpoint.hpp"
 #include "log.hpp"
 #include "reading.hpp"
-#include "slots.hpp"
 
 namespace tapehub {
 
@@ -32,10 +33,20 @@ struct Options {
   i64 grace_ns = kSecond / 2;
   i64 lock_timeout_ns = 2 * kSecond;
   u64 segments_ahead = 1;
-  u64 retention_bytes = 10ull << 30;
-  i64 retention_ns = 14 * kDay;
+  u64 retention_bytes = 0;  // of a new hub; 0 = kRetentionBytes
+  i64 retention_ns = 0;     // of a new hub; 0 = kRetentionNs
   bool helper_thread = true;
   std::vector<std::pair<i64, i64>> zone;  // New York's transitions, for a new hub
+};
+
+struct Retention {
+  u64 bytes;
+  i64 ns;
+};
+struct Loss {  // a process that left, or died, with something in hand
+  std::string process;
+  u64 pid;
+  Accounts counts;
 };
 
 enum class Lost : int { No = 0, Replaced = 1, Deleted = 2 };
@@ -63,6 +74,27 @@ class Attachment {
   std::string memory_dir() const { return control_.memory_dir; }
   std::string checkpoint_path() const { return directory_ + "/checkpoint"; }
   bool cut_tail() const { return cut_tail_; }
+  bool rebooted() const { return rebooted_; }
+
+  // ------------------------------------------------------------ settings that may change
+
+  Retention retention() const;
+  void set_retention(u64 bytes, i64 ns);
+
+  // ------------------------------------------------------------ accounts
+
+  Standing standing() {
+    return all_accounts(slots_, [this](u32 i) { return locks_->holder(kByteSlots + i) != 0; });
+  }
+  std::vector<Loss> take_losses() { return std::exchange(losses_, {}); }  // found by this process as it opened the hub
+  std::optional<Loss> settle_slot(u32 number);
+  void save_accounts(bool all_left);
+
+  // Nobody else is attached and all is stored: whoever rebuilds can tell that nothing is missing behind this line.
+  void end_cleanly() {
+    const u64 head = peek(hot().head);
+    change_control([head](ControlFile& control) { control.clean_line = head; });
+  }
   u64 replayed() const { return replayed_; }
 
   // ------------------------------------------------------------ is it still the hub we attached to?
@@ -124,10 +156,11 @@ class Attachment {
     if (peek(hot.arena_next) + chunks > peek(hot.arena_ready)) {
       if (!locks_->lock(kByteExtend, options_.lock_timeout_ns)) fail_extend();
       if (peek(hot.arena_next) + chunks > peek(hot.arena_ready)) {
-        const u64 ready = peek(hot.arena_ready), more = std::max<u64>(chunks, kArenaStep);
+        const u64 ready = peek(hot.arena_ready);
+        const u64 more = std::max(peek(hot.arena_next) + chunks - ready, std::clamp(ready / 2, kArenaStepMin, kArenaStepMax));
         const std::string path = memory_dir() + "/views";
-        File file = File::open(path, O_RDWR);
-        const int code = allocate(file.fd(), ViewsLayout::kArena + ready * kChunkBytes, more * kChunkBytes);
+        File file = File::try_open(path, O_RDWR);  // it may be gone: the lock must not stay behind with an exception
+        const int code = file ? allocate(file.fd(), ViewsLayout::kArena + ready * kChunkBytes, more * kChunkBytes) : errno;
         if (code == 0) put_release(hot.arena_ready, ready + more);
         locks_->unlock(kByteExtend);
         if (code != 0) fail_errno("allocate memory for candle rings", path, code);
@@ -138,20 +171,24 @@ class Attachment {
     populate_arena(writer_views_);
   }
 
-  // Create segment `number`, or find it created, and make it writable here. Never called inside the writer lock.
+  // Create segment `number`, or find it created, and make it writable here. Nothing happens when the log is past it: the
+  // caller did not run for a while, and the segment may have been dropped. Never called inside the writer lock.
   void prepare_segment(u64 number, bool map = true) {
     writable();
     Hot& hot = writer_views_.hot();
+    const auto past = [&] { return number < log_->geometry().segment_of(peek_acquire(hot.head)); };
+    if (past()) return;
     if (!log_->exists(number)) {
       if (!locks_->lock(kByteExtend, 20 * kSecond)) fail_extend();
       try {
-        log_->create(number, control_.epoch);
+        if (!past()) log_->create(number, control_.epoch);  // none is dropped while the lock is held
       } catch (...) {
         locks_->unlock(kByteExtend);
         throw;
       }
       locks_->unlock(kByteExtend);
     }
+    if (past()) return;
     if (map) log_->make_writable(number);
     const u64 end = log_->geometry().end_line(number);
     for (u64 ready = peek(hot.ready_line); ready < end;) {
@@ -202,7 +239,8 @@ class Attachment {
   }
 
  private:
-  static constexpr u64 kArenaStep = 1024;  // chunks: 12 MiB
+  // Chunks. By half of what there is, so that a hub of few instruments stays small and one of many seldom grows.
+  static constexpr u64 kArenaStepMin = 128, kArenaStepMax = 1024;  // 1.5 and 12 MiB
 
   [[noreturn]] void fail_extend() {
     fail(Cause::Stalled, "process " + std::to_string(locks_->holder(kByteExtend)) +
@@ -225,6 +263,11 @@ class Attachment {
   void create_control();
   void load_control();
   void save_control();
+  template <class Change>
+  void change_control(Change change);
+  u64 committed_line();
+  Accounts accounts_before();
+  std::optional<Loss> settle_taken(u32 number);
   bool views_usable();
   bool at_home(const ViewsHeader& header) const {
     FileId id;
@@ -263,9 +306,14 @@ class Attachment {
   std::atomic<u64> arena_touched_{0};
   std::string memory_made_;  // by a rebuild that has not finished
   bool cut_tail_ = false;
+  bool rebooted_ = false;
+  std::vector<Loss> losses_;
+  AccountsFile saved_accounts_{};
+  u64 found_clean_ = 0;  // the clean end from which this process rebuilt
   u64 replayed_ = 0;
 };
 
 }  // namespace tapehub
 
 #include "attaching.hpp"
+#include "settings.hpp"

@@ -7,6 +7,10 @@ namespace tapehub {
 
 inline u32 Applier::take_chunk() {
   const u64 number = peek(hot_.arena_next);
+  if (number >= peek(hot_.arena_ready)) [[unlikely]] {  // rather an error, and nothing published, than a bus error
+    fail(Cause::Hub, "the candle rings have no chunk left of " + std::to_string(number) +
+                         ", expected room for every publish: this is a bug of tapehub's; open the hub again");
+  }
   put(hot_.arena_next, number + 1);  // first, so that a crash here leaks a chunk and never shares one
   return u32(number) + 1;
 }
@@ -126,9 +130,7 @@ inline void Applier::merge_in_place(CandleBody& body, const Pending& part, i64 a
 }
 
 inline float Applier::coverage(const Work& work, const Interval& interval) const {
-  const i64 from = std::max(interval.start, work.rare.gap_start), to = std::min(interval.close, work.rare.gap_end);
-  if (to <= from) return 1.0f;
-  return 1.0f - float(double(to - from) / double(interval.close - interval.start));
+  return GapSpans::of(work.rare).coverage(interval);
 }
 
 // The pending second into the rings. On time, only its own ring is written at once: longer candles gather their parts

@@ -11,6 +11,7 @@
 namespace tapehub {
 
 inline constexpr u64 kCheckpointMagic = 0x54504B4345504154ull;  // "TAPECKPT"
+inline constexpr u32 kCheckpointFormat = 2;  // 1 had no session tables: it is read all the same
 
 struct CheckpointHead {
   u64 magic;
@@ -29,7 +30,7 @@ class CheckpointWriter {
  public:
   CheckpointWriter(const Views& views, const u8* hub_id, u64 epoch) : views_(views) {
     head_.magic = kCheckpointMagic;
-    head_.format = kFormat;
+    head_.format = kCheckpointFormat;
     std::memcpy(head_.hub_id, hub_id, 16);
     head_.epoch = epoch;
   }
@@ -47,6 +48,7 @@ class CheckpointWriter {
     append_words(&views_.source(0), head_.sources * sizeof(SourceRow));
     append_words(hot.zone_from, sizeof hot.zone_from);
     append_words(hot.zone_offset, sizeof hot.zone_offset);
+    for (u32 id = 0; id < kCalendarsMax; ++id) append(read_sessions(views_, id));
     for (u32 id = 0; id < head_.channels; ++id) channel(id);
     head_.bytes = data_.size() + 8;
     std::memcpy(data_.data(), &head_, sizeof head_);
@@ -132,7 +134,7 @@ class CheckpointReader {
     if (data_.size() < sizeof head_ + 8) fail(Cause::Format, "checkpoint is cut short: " + path);
     std::memcpy(&head_, data_.data(), sizeof head_);
     std::memcpy(&crc, data_.data() + data_.size() - 8, 8);
-    if (head_.magic != kCheckpointMagic || head_.format != kFormat || head_.bytes != data_.size() ||
+    if (head_.magic != kCheckpointMagic || head_.format < 1 || head_.format > kCheckpointFormat || head_.bytes != data_.size() ||
         std::memcmp(head_.hub_id, hub_id, 16) != 0 || crc != crc32c(data_.data(), data_.size() - 8)) {
       fail(Cause::Format, "checkpoint is damaged or of another hub: " + path);
     }
@@ -148,6 +150,9 @@ class CheckpointReader {
     take_words(&views.source(0), head_.sources * sizeof(SourceRow));
     take_words(hot.zone_from, sizeof hot.zone_from);
     take_words(hot.zone_offset, sizeof hot.zone_offset);
+    for (u32 id = 0; id < kCalendarsMax && head_.format >= 2; ++id) {
+      take_words(&hot.sessions[id].body[peek(hot.sessions[id].flip) & 1], sizeof(SessionTableBody));
+    }
     put(hot.zone_count, head_.zone_count);
     put(hot.instruments, head_.instruments);
     put(hot.sources, head_.sources);

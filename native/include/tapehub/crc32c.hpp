@@ -75,16 +75,13 @@ inline u32 tick_crc(const u64 (&words)[8]) {
 // Of a whole record: every byte but its own field at kCrcOffset.
 inline u32 record_crc(const void* record, size_t bytes) {
   auto* p = static_cast<const unsigned char*>(record);
-#if defined(__x86_64__)
-  if (bytes == kLineBytes && detail::kHasCrc) {
-    u64 w[8];
-    std::memcpy(w, p, 64);
-    return detail::crc_tick_sse(w);
+  if (bytes == kLineBytes) {
+    u64 words[8];
+    std::memcpy(words, p, sizeof words);
+    return tick_crc(words);
   }
-#endif
-  u32 crc = crc_update(0xFFFFFFFFu, p, kCrcOffset);
-  if (bytes > kLineBytes) crc = crc_update(crc, p + kLineBytes, bytes - kLineBytes);
-  return ~crc;
+  const u32 crc = crc_update(0xFFFFFFFFu, p, kCrcOffset);
+  return ~crc_update(crc, p + kLineBytes, bytes - kLineBytes);
 }
 
 }  // namespace tapehub

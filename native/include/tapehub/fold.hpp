@@ -4,7 +4,7 @@
 // ts_event takes the close and never the open.
 #pragma once
 
-#include "layout.hpp"
+#include "frames.hpp"
 
 namespace tapehub {
 
@@ -45,6 +45,20 @@ inline CandleBody candle_of(const Pending& part, i64 start, u32 frame, i64 arriv
   body.coverage = 1.0f;
   body.source = source;
   body.instrument = instrument;
+  return body;
+}
+
+// A caller's minute as it goes into the rings: final as given, floored to its interval.
+inline CandleBody pushed_body(CandleBody body, const Interval& minute, i64 arrival, u16 instrument) {
+  body.timestamp = minute.start;
+  body.timeframe = kMinuteFrame;
+  body.flags |= kCandlePushed;
+  body.ts_first = minute.start;
+  body.ts_last = minute.end - 1;
+  body.ts_arrival = arrival;
+  body.instrument = instrument;  // its source stays as labelled by the caller
+  body.revision = 1;
+  body.status = 0;
   return body;
 }
 

@@ -38,7 +38,8 @@ class Hub {
       input.fixed1 = at_.control().epoch;
       publish_record(input);
     }
-    if (options.read_only) at_.stop_writing();
+    if (at_.rebooted()) anchor_clock_anew();
+    if (options.read_only) at_.stop_writing(); else log_found_losses();
     if (options.helper_thread) helper_ = std::thread([this] { help(); });
   }
   ~Hub() {
@@ -46,6 +47,7 @@ class Hub {
     if (helper_.joinable()) {
       if (at_.of_this_process()) helper_.join(); else helper_.detach();  // after a fork the thread is the parent's
     }
+    settle_as_it_leaves();
   }
 
   Attachment& at() { return at_; }
@@ -89,12 +91,12 @@ class Hub {
           u64 seq = head, records = 1;
           if (!applier.is_late(input.channel, input.ts_event)) {
             applier.tick(input.channel, seq, write_tick(input, seq, now));
-            return finish(guard, seq, seq + 1, records, 1);
+            return finish(guard, seq, seq + 1, records, 1, input.flags);
           }
           if (place_group(&head, &need)) {
             seq = head;  // only now: the group may have gone to the next segment
             late_tick(input, now, &head, &records);
-            return finish(guard, seq, head, records, 1);
+            return finish(guard, seq, head, records, 1, input.flags);
           }
         }
       }
@@ -120,7 +122,7 @@ class Hub {
             const Geometry& geometry = log().geometry();
             room = std::min<u64>(geometry.end_line(geometry.segment_of(head)) - head, kBatchRecords - records);
             if (!arena_room(records + room)) {
-              need.chunks = Applier::kChunksPerRecord * kBatchRecords;
+              need.chunks = applier.chunks_for(kBatchRecords);
               break;
             }
           }
@@ -138,7 +140,7 @@ class Hub {
           ++records;
         }
         if (last != 0) {
-          finish(guard, last, head, records, u64(ticks - first));
+          finish(guard, last, head, records, u64(ticks - first), first->flags);
           *published += u64(ticks - first);
         }
       }
@@ -204,17 +206,17 @@ class Hub {
   bool wait(u64 seen, i64 timeout_ns, u32 spins = 0) {
     Hot& hot = this->hot();
     for (u32 i = 0; i < spins; ++i) {
-      if (peek_acquire(hot.head) != seen) return true;
+      if (peek_acquire(hot.head) > seen) return true;
       cpu_pause();
     }
     const i64 deadline = timeout_ns < 0 ? INT64_MAX : boot_ns() + timeout_ns;
-    while (peek_acquire(hot.head) == seen) {
+    while (peek_acquire(hot.head) <= seen) {
       const i64 left = deadline - boot_ns();
       if (left <= 0 || at_.lost() != Lost::No) return false;
       const u32 word = peek_acquire(hot.wake);
       put(at_.slots().header().waiters, 1u);
       fence_full();  // pairs with the exchange in unlock(): one of the two sees the other's store
-      if (peek_acquire(hot.head) != seen) return true;
+      if (peek_acquire(hot.head) > seen) return true;
       futex_wait(hot.wake, word, std::min<i64>(left, 50'000'000));
     }
     return true;
@@ -231,6 +233,7 @@ class Hub {
   void upkeep(bool everything);
 
  private:
+  static constexpr u64 kChunksAhead = 192;  // 2 MiB: some instruments that tick for the first time, or a minute of many
   static bool same_name(const char* a, const char* b) { return std::strncmp(a, b, kSymbolBytes) == 0; }
 
   struct Need {
@@ -274,9 +277,11 @@ class Hub {
   }
   // What every publish ends with: its effects become visible, then whoever waits is told. `last` is its last record that
   // has effects, and the sequence it is known by.
-  u64 finish(Guard& guard, u64 last, u64 head, u64 records, u64 published) {
+  // Ticks that a caller pushed are no feed's, also in a process that has one: `flags` are those of a whole batch.
+  u64 finish(Guard& guard, u64 last, u64 head, u64 records, u64 published, u8 flags = 0) {
     at_.applier().end(last, head, records);
     bump();
+    if (flags & kTickUnverified) put(slot().others, slot().others + published);
     put(slot().published, slot().published + published);
     guard.publish();
     return last;
@@ -326,13 +331,20 @@ class Hub {
   void help();
   void drop_old_segments();
   void close_by_ticks_without_server();
+  void log_loss(const Loss& loss);
+  void log_found_losses() noexcept;
+  void settle_dead();
+  void settle_as_it_leaves() noexcept;
+  void anchor_clock_anew();
+  i64 last_stamp_since(u64 from);
 
   Attachment at_;
   RingReader rings_;
   std::thread helper_;
   std::atomic<bool> stop_{false};
   u64 synced_seen_ = 0;
-  i64 next_sync_ = 0, next_look_ = 0, next_checkpoint_ = 0, next_retention_ = 0, next_server_look_ = 0, next_role_ = 0, next_repopulate_ = 0;
+  i64 next_sync_ = 0, next_look_ = 0, next_checkpoint_ = 0, next_retention_ = 0, next_server_look_ = 0, next_role_ = 0, next_repopulate_ = 0,
+      next_accounts_ = 0;
   u64 mapped_upto_ = 0, prepared_for_ = 0;  // segment + 1
   bool maintainer_ = false;
 };
@@ -340,5 +352,6 @@ class Hub {
 }  // namespace tapehub
 
 #include "definitions.hpp"
+#include "settling.hpp"
 #include "tape_writer.hpp"
 #include "upkeep.hpp"

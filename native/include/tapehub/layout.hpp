@@ -29,6 +29,11 @@
 //   72 seq (record that wrote this version)  80 ticks u32  84 revision u16  86 status u8  87 timeframe u8
 //   88 coverage f32  92 flags u8  93 source u8  94 instrument u16
 //
+//   calendar record: New York's offsets from UTC, from which days, weeks and four-hour bars are cut; or with flag
+//   kCalendarSessions, which session table a calendar has from here on
+//   32  fixed[0] payload bytes    40  fixed[1] rows, or the calendar's id    48  fixed[2] 0, or the table's rows
+//   64  (from_ns, offset_ns) int64 pairs, or SessionTableBody: the name of a file in <hub>/blobs with (open_ns, close_ns)
+//
 //   views file (memory-backed, rebuildable)
 //   [ header page | hot page: lock, head, wake, hub block x2 | instruments | sources | channel map | channels | arena ]
 //   channel  = one (instrument, source): flip word, two copies of its block and of its rare counters, chunk tables
@@ -84,7 +89,7 @@ enum class Kind : u8 {
   Channel = 6,      // fixed[1] = channel id; instrument, source
   Clear = 7,        // instrument, or 0xFFFF for all
   Clock = 8,        // payload: ClockBody
-  Calendar = 9,     // payload: zone transitions (see candles.hpp) or session table
+  Calendar = 9,     // payload: zone transitions (see frames.hpp), or SessionTableBody where kCalendarSessions is set
   State = 10,
   Gap = 11,
   Quarantine = 12,
@@ -92,10 +97,13 @@ enum class Kind : u8 {
   Signal = 14,
   Order = 15,
   Fill = 16,
-  Ledger = 17,      // in-flight counts of a dead producer (lost_in_producer), and other hop counts
+  Ledger = 17,      // fixed[1] = what a feed counts, or how its connection stands, or kLedgerLoss
   Epoch = 18,       // the tail was cut: fixed[1] = new epoch
   Note = 19,
   Comparison = 20,  // a candle that the venue built, and how the hub's differs
+  Agent = 21,       // an agent's run: begun, ended, what it said; fixed[1] = run, fixed[2] = cause and ordinal
+  Account = 22,     // a paper account and its positions, after a change
+  Halt = 23,        // the kill switch: fixed[1] = 1 halted, 0 resumed
   Pad = 62,         // rest of a segment
   Segment = 63,     // a segment's header
 };
@@ -173,6 +181,8 @@ enum GapFlags : u8 {
   kGapNoted = 2,  // what became of a gap that is in the log already
 };
 
+inline constexpr u64 kLedgerLoss = 2;  // a ledger record: fixed[2] = what a process that is gone had in hand
+
 enum CandleFlags : u8 {
   kCandlePushed = 1,      // authored by a caller; ticks do not change it
   kCandleWarm = 2,        // from a warm start
@@ -233,6 +243,11 @@ static_assert(sizeof(OrderFlowBody) == 136);
 enum class ClockMode : u32 { Wall = 0, Virtual = 1, Event = 2 };
 enum class WatermarkMode : u32 { Ticks = 0, Server = 1 };  // who moves the watermark
 
+enum ClockFlags : u8 {
+  kClockGoesOn = 1,      // the same time line: lateness and watermark go on
+  kClockSameAuthor = 2,  // and whoever closed intervals goes on doing so; without it, that has changed
+};
+
 struct ClockBody {
   u32 mode;            // ClockMode
   u32 watermark_mode;  // WatermarkMode
@@ -245,6 +260,26 @@ struct ClockBody {
 static_assert(sizeof(ClockBody) == 48);
 
 enum class CalendarId : u8 { Fx = 0, Metals = 1, Always = 2 };
+inline constexpr u32 kCalendarsMax = 8;
+
+enum CalendarFlags : u8 {
+  kCalendarSessions = 1,  // of one calendar; without, it is the zone's offsets
+  kRecordNamesBlob = 128,  // of any record but a tick: its payload is the name of a file in <hub>/blobs
+};
+
+// A table of sessions has thousands of rows, and the log may drop the record that named it; so the views and every
+// checkpoint keep the name, and the file is never removed.
+struct SessionTableBody {
+  char blob[64];  // SHA-256 of the file, in hex; zeros: the hub has no table for this calendar
+};
+static_assert(sizeof(SessionTableBody) == 64);
+
+struct alignas(64) SessionTable {  // two copies of the name: a record fills the other one and flips
+  u64 flip;
+  u64 reserved[7];
+  SessionTableBody body[2];
+};
+static_assert(sizeof(SessionTable) == 192 && offsetof(SessionTable, body) == 64);
 
 struct InstrumentRow {
   char symbol[kSymbolBytes];
@@ -319,6 +354,8 @@ struct ChannelBlock {  // what every tick changes: three lines, two copies, one 
 };
 static_assert(sizeof(ChannelBlock) == 192);
 
+inline constexpr u32 kGapsOlder = 3;
+
 struct ChannelRare {  // what few records change: two copies, the valid one by its seq tag, as in a ring entry
   u64 seq;
   u64 cleared_seq;
@@ -337,8 +374,10 @@ struct ChannelRare {  // what few records change: two copies, the valid one by i
   u64 state;             // of the liveness machine; 0 = unverified
   i64 ts_state;
   i64 gap_start;         // the newest span without a live feed; before the first tick there was none
-  i64 gap_end;
-  u64 reserved[8];
+  i64 gap_end;           // 0: none is known; INT64_MAX while it lasts
+  i64 gaps_older[2 * kGapsOlder];  // (start, end) of those before it, newest first: see gaps.hpp
+  i64 ts_flow_event;     // of the latest order flow, under the clock record that it came under
+  u64 flow_clock_seq;
   u64 ring_end[kTimeframeCount];   // ordinals: entries are [max(base, end - capacity), end)
   u64 ring_base[kTimeframeCount];
 };
@@ -400,6 +439,7 @@ struct alignas(64) Hot {
   u64 zone_count;
   alignas(64) i64 zone_from[192];   // New York: UTC instant from which zone_offset holds
   i64 zone_offset[192];
+  SessionTable sessions[kCalendarsMax];  // by CalendarId
 };
 
 struct ViewsHeader {
@@ -419,7 +459,10 @@ struct ViewsHeader {
 enum class PriceBasis : u32 { Mid = 0, Bid = 1, Ask = 2 };
 enum class SyncMode : u32 { Interval = 0, Always = 1, None = 2 };
 
-struct ControlFile {  // 4 KiB; rewritten whole through a temporary file and rename
+inline constexpr u64 kRetentionBytes = 10ull << 30;
+inline constexpr i64 kRetentionNs = 14 * kDay;
+
+struct ControlFile {  // less than a sector: written whole, by a rebuild through a temporary file and rename, else in place
   u64 magic;
   u32 format;
   u32 segment_lines;
@@ -431,7 +474,10 @@ struct ControlFile {  // 4 KiB; rewritten whole through a temporary file and ren
   i64 grace_ns;
   i64 sync_interval_ns;
   char boot_id[40];
-  char memory_dir[256];  // where the views of this boot are
+  char memory_dir[232];  // where the views of this boot are
+  u64 clean_line;        // the head when the last process left and all was stored; 0 while the end is open
+  u64 retention_bytes;   // 0: kRetentionBytes
+  i64 retention_ns;      // 0: kRetentionNs
   u32 crc32c;            // of all before
   u32 reserved;
 };
@@ -467,12 +513,24 @@ struct alignas(64) Cursor {
   char name[kSymbolBytes];
 };
 
+struct Counts {
+  u64 received, published, refused, duplicates, quarantined;
+};
+struct Accounts {  // feeds: received = published + refused + duplicates + quarantined + lost, and what is in flight
+  Counts feeds;
+  Counts callers;  // who received nothing; `published` is also what a feed's process publishes beside its quotes
+  u64 lost;        // what processes that are gone had received, and neither published nor explained
+};
+
 struct alignas(64) SlotsHeader {
   u64 magic;
   u32 format;
-  u32 waiters;  // set by a reader before it sleeps, taken by the next publish
-  u64 lost;     // what dead owners of slots that were taken anew had received, and neither published nor explained
-  u64 reserved[5];
+  u32 waiters;    // set by a reader before it sleeps, taken by the next publish
+  u64 settlings;  // how often counts were moved into `settled`
+  u64 moving;     // slot + 1 whose counts are being moved, 0 = none: see accounts.hpp
+  u64 reserved[4];
+  Accounts settled;      // of processes that are gone
+  Accounts with_moving;  // the same with those of `moving`
 };
 
 }  // namespace tapehub

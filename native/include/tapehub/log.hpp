@@ -63,6 +63,8 @@ class Window {
 
 class Log {
  public:
+  static constexpr u32 kWritable = 4;  // segments that a process can write to at a time
+
   Log(std::string directory, const Geometry& geometry, const u8* hub_id, u64 oldest_segment)
       : directory_(std::move(directory)), geometry_(geometry) {
     std::memcpy(hub_id_, hub_id, sizeof hub_id_);
@@ -139,10 +141,11 @@ class Log {
     return slot.map.at(geometry_.offset_of(n) * kLineBytes);
   }
 
+  // A newer segment keeps its place: whoever asks for an older one lags behind, and another thread may be writing.
   void make_writable(u64 segment, bool touch = true) {
     std::lock_guard guard(mutex_);
     Writable& slot = writable_[segment % kWritable];
-    if (slot.segment.load(std::memory_order_acquire) == segment + 1) return;
+    if (slot.segment.load(std::memory_order_acquire) > segment) return;
     const std::string path = path_of(segment);
     File file = File::open(path, O_RDWR);
     if (file_size(file.fd()) < geometry_.segment_bytes()) {
@@ -156,7 +159,8 @@ class Log {
   }
 
   // After a sync the kernel write-protects the pages again; take the faults here and not on the publish path.
-  void repopulate(u64 line, u64 bytes) const {
+  void repopulate(u64 line, u64 bytes) {
+    std::lock_guard guard(mutex_);  // it stays mapped meanwhile
     unsigned char* at = writable(line);
     if (!at) return;
     const u64 offset = geometry_.offset_of(line) * kLineBytes & ~4095ull;
@@ -209,7 +213,6 @@ class Log {
   }
 
  private:
-  static constexpr u32 kWritable = 4;
   struct Writable {
     std::atomic<u64> segment{0};
     Mapping map;

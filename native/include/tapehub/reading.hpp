@@ -193,10 +193,7 @@ class RingReader {
            body.timestamp == floor_div(state.block.pending.start, kMinute) * kMinute && (body.flags & kCandlePushed);
   }
   static float coverage(const Zone& zone, const ChannelRare& rare, const Channel& channel, u32 frame, i64 start) {
-    const Interval interval = interval_of(zone, frame, start, channel.week_days);
-    if (rare.gap_end == 0) return 1.0f;
-    const i64 from = std::max(interval.start, rare.gap_start), to = std::min(interval.close, rare.gap_end);
-    return to <= from ? 1.0f : 1.0f - float(double(to - from) / double(interval.close - interval.start));
+    return GapSpans::of(rare).coverage(interval_of(zone, frame, start, channel.week_days));
   }
 
   const Views& views_;

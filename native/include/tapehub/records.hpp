@@ -8,15 +8,7 @@ namespace tapehub {
 inline void Applier::pushed_candle(Work& work, const RecordHead& head, CandleBody body) {
   bring_up_to_date(work);
   const Interval minute = intervals_.of(zone_, kMinuteFrame, body.timestamp, work.shared->week_days);
-  body.timestamp = minute.start;
-  body.timeframe = kMinuteFrame;
-  body.flags |= kCandlePushed;
-  body.ts_first = minute.start;
-  body.ts_last = minute.end - 1;
-  body.ts_arrival = head.ts_publish;
-  body.instrument = work.shared->instrument;  // its source stays as labelled by the caller
-  body.revision = 1;
-  body.status = 0;
+  body = pushed_body(body, minute, head.ts_publish, work.shared->instrument);
   ++(body.flags & kCandleWarm ? work.rare.candles_warm : work.rare.candles_received);
   work.rare.ts_candle_arrival = head.ts_publish;
   work.rare_changed = true;
@@ -67,16 +59,38 @@ inline void Applier::roll_up(Work& work, u32 frame, i64 ts) {
     const bool full = end - low == kTimeframes[frame - 1].capacity;
     // Older children have left their ring, nothing can be added up again: it keeps what it was made of.
     if (first == low && full && start_of(work, frame - 1, first) > interval.start) return;
-    sum.revision = interval.close <= watermark(work) ? u16(old.revision + 1) : old.revision;
+    const bool closed = interval.close <= watermark(work);
+    sum.revision = u16(old.revision + closed);
     sum.coverage = old.coverage;
     store(work, frame, ordinal, sum);
+    if (closed) {
+      sum.status = u8(CandleStatus::Revised);
+      revisions_.push_back({sum});
+    }
   } else {
+    sum.coverage = coverage(work, interval);  // not that of its first minute
     put_new(work, frame, ordinal, place, sum);
   }
 }
 
+// As merging it would count it. A clear drops it at once, and one of all channels has no room in the rings of each.
+inline void Applier::count_pending(Work& work) {
+  const Pending& pending = work.block.pending;
+  if (pending.ticks == 0) return;
+  u64 ordinal;
+  switch (place_of(work, kMinuteFrame, floor_div(pending.start, kMinute) * kMinute, &ordinal)) {
+    case Place::There:
+      if (current(work, kMinuteFrame, ordinal).flags & kCandlePushed) work.rare.superseded_ticks += pending.ticks;
+      break;
+    case Place::Outside: work.rare.late_unapplied += pending.ticks; break;
+    default: ++work.rare.candles_built;
+  }
+}
+
 inline void Applier::clear(Work& work, u64 seq) {
-  bring_up_to_date(work);
+  rare_of(work);
+  count_pending(work);
+  forget_open(work);
   ChannelRare& rare = work.rare;
   for (u32 frame = 0; frame < kTimeframeCount; ++frame) rare.ring_base[frame] = rare.ring_end[frame];
   rare.cleared_seq = seq;
@@ -94,19 +108,21 @@ inline void Applier::clear(Work& work, u64 seq) {
 
 inline void Applier::gap(Work& work, i64 from, i64 to, bool lasts) {
   bring_up_to_date(work);
+  GapSpans spans = GapSpans::of(work.rare);
   for (u32 frame = 0; frame < kTimeframeCount && !lasts; ++frame) {
     for (u64 k = work.rare.ring_end[frame], low = lowest(work, frame); k-- > low;) {
       CandleBody body = current(work, frame, k);
       const Interval interval = intervals_.of(zone_, frame, body.timestamp, work.shared->week_days);
       if (interval.close <= from) break;
-      const i64 overlap = std::min(interval.close, to) - std::max(interval.start, from);
-      if (overlap <= 0) continue;
-      body.coverage = std::max(0.0f, body.coverage - float(double(overlap) / double(interval.close - interval.start)));
+      if (frame == kMinuteFrame && (body.flags & kCandlePushed)) continue;  // it came with its coverage
+      const float reduced = spans.reduced(body.coverage, interval, from, to);
+      if (reduced == body.coverage) continue;
+      body.coverage = reduced;
       store(work, frame, k, body);
     }
   }
-  work.rare.gap_start = from;
-  work.rare.gap_end = to;
+  spans.note(from, to);
+  spans.keep_in(work.rare);
   work.rare_changed = true;
 }
 
@@ -134,13 +150,24 @@ inline void Applier::apply(const unsigned char* bytes, u64 word) {
       read_words(rare_.clock, *reinterpret_cast<const ClockBody*>(payload));
       hub_.clock_mode = rare_.clock.mode;
       hub_.watermark_mode = rare_.clock.watermark_mode;
-      if (head.flags & 1) break;  // same time line: only who moves the watermark has changed
+      if (head.flags & kClockGoesOn) break;  // same time line: only who moves the watermark has changed
       hub_.clock_seq = seq;
       hub_.watermark_ns = rare_.clock.watermark_ns;
       hub_.ts_event_max = kTimeNever;
       break;
     }
     case Kind::Calendar: {
+      if (head.flags & kCalendarSessions) {
+        if (head.fixed[1] >= kCalendarsMax || head.fixed[0] != sizeof(SessionTableBody)) break;
+        SessionTableBody body;
+        read_words(body, *reinterpret_cast<const SessionTableBody*>(payload));
+        SessionTable& copies = hot_.sessions[head.fixed[1]];
+        const u64 flip = peek(copies.flip);
+        fence_release();
+        write_words(copies.body[(flip + 1) & 1], body);
+        put_release(copies.flip, flip + 1);
+        break;
+      }
       const u64 n = std::min<u64>(head.fixed[1], 192);
       auto* rows = reinterpret_cast<const i64*>(payload);
       for (u64 i = 0; i < n; ++i) {
@@ -214,7 +241,12 @@ inline void Applier::apply(const unsigned char* bytes, u64 word) {
     case Kind::OrderFlow:
       if (channel != kNone16 && applied_seq(channel) < seq) {
         Work& work = work_on(channel);
-        rare_of(work).flow_seq = seq;
+        ChannelRare& rare = rare_of(work);  // latest is the greatest ts_event; a new clock and a clear begin anew
+        if (rare.flow_seq == 0 || rare.flow_clock_seq != hub_.clock_seq || head.ts_event >= rare.ts_flow_event) {
+          rare.flow_seq = seq;
+          rare.ts_flow_event = head.ts_event;
+          rare.flow_clock_seq = hub_.clock_seq;
+        }
         work.rare.ts_flow_arrival = head.ts_publish;
         ++work.rare.flow_updates;
         work.rare_changed = true;

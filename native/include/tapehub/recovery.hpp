@@ -113,7 +113,7 @@ struct Recovery {
     put_release(*reinterpret_cast<Word*>(bytes), tick.word);
   }
   void ensure_room() {
-    if (!hub.applier().arena_has_room(kBatchRecords)) hub.grow_arena(Applier::kChunksPerRecord * kBatchRecords);
+    if (!hub.applier().arena_has_room(kBatchRecords)) hub.grow_arena(hub.applier().chunks_for(kBatchRecords));
   }
   unsigned char* at(u64 n) {
     const u64 segment = hub.log().geometry().segment_of(n);
@@ -125,10 +125,32 @@ struct Recovery {
   }
 };
 
+// How far durable streams had committed: some reader was that far once. A cursor is "position epoch hub_id"; those of
+// older versions are a position alone, and count in the first epoch: later it would be beyond each end that comes until the
+// log has grown. One of another epoch, or of another hub, counts other sequences.
+inline u64 Attachment::committed_line() {
+  char id[2 * sizeof control_.hub_id + 1];
+  for (u32 i = 0; i < sizeof control_.hub_id; ++i) std::snprintf(id + 2 * i, 3, "%02x", control_.hub_id[i]);
+  u64 found = 0;
+  std::error_code ec;
+  for (auto& entry : std::filesystem::directory_iterator(directory_ + "/cursors", ec)) {
+    if (entry.path().filename().string().starts_with(".")) continue;  // being written
+    unsigned long long position = 0, epoch = 0;
+    char of[2 * sizeof control_.hub_id + 1] = {};
+    const int fields = std::sscanf(read_small_file(entry.path().string()).c_str(), "%llu %llu %32s", &position, &epoch, of);
+    const bool ours = (fields == 1 && control_.epoch == 1) || (fields == 3 && epoch == control_.epoch && std::strcmp(of, id) == 0);
+    if (ours) found = std::max<u64>(found, position);
+  }
+  return found;
+}
+
 inline void Attachment::rebuild() {
   namespace fs = std::filesystem;
   std::error_code ec;
   const bool fresh = !fs::exists(directory_ + "/control", ec);
+
+  losses_.clear();
+  const Accounts before = fresh ? Accounts{} : accounts_before();
 
   // A memory directory of this hub's own, so that two incarnations never meet.
   std::string root = options_.memory_root;
@@ -147,8 +169,10 @@ inline void Attachment::rebuild() {
   restrict_directory(memory, shared_group(directory_));
   std::memset(control_.memory_dir, 0, sizeof control_.memory_dir);
   std::memcpy(control_.memory_dir, memory.data(), memory.size());
-  std::memset(control_.boot_id, 0, sizeof control_.boot_id);
   const std::string boot = boot_id();
+  rebooted_ = !fresh && boot != control_.boot_id;
+  const u64 clean_line = std::exchange(control_.clean_line, 0);  // to be set again by the last one that leaves
+  std::memset(control_.boot_id, 0, sizeof control_.boot_id);
   std::memcpy(control_.boot_id, boot.data(), boot.size());
   { File origin = File::open(memory + "/hub", O_WRONLY | O_CREAT | O_TRUNC);
     if (::write(origin.fd(), directory_.data(), directory_.size()) < 0) fail_errno("write", memory + "/hub"); }
@@ -179,13 +203,14 @@ inline void Attachment::rebuild() {
   if (!file_id(directory_ + "/locks", &home)) fail_errno("look up", directory_ + "/locks");
   header.home_device = u64(home.device);
   header.home_inode = u64(home.inode);
+  write_words(slots_.header().settled, before);  // only now: what a death leaves behind says whose it is
   for (u32 i = 0; i < kInstrumentsMax; ++i) writable_views.instrument(i).primary_channel = kNone16;
   hot.rare[1].seq = kUnset;
   hot.block[0].ts_event_max = kTimeNever;
   hot.block[0].watermark_ns = kTimeNever;
 
   u64 line = segments.empty() ? kHeaderLines : geometry.first_line(segments.front());
-  u64 known_head = 0;  // some process was that far once
+  u64 known_head = std::max(clean_line, committed_line());  // some process was that far once
   hot.block[0].head = line;
   hot.head = line;
   if (!segments.empty()) {
@@ -224,7 +249,7 @@ inline void Attachment::rebuild() {
   take_slot();
   writer_views_ = std::move(writable_views);
   applier_.emplace(writer_views_, PriceBasis(control_.price_basis), control_.grace_ns);
-  grow_arena(Applier::kChunksPerRecord * kBatchRecords);
+  grow_arena(applier_->chunks_for(kBatchRecords));
 
   bool lost_records = false;
   for (u64 segment : segments) lost_records |= restore_segment_size(segment);
@@ -251,7 +276,10 @@ inline void Attachment::rebuild() {
   }
   segments = log_->segments();
   log_.emplace(directory_ + "/log", geometry, control_.hub_id, segments.empty() ? segment_at_end : segments.front());
-  if (line < known_head) lost_records = true;
+  // Lines that a power loss took leave no trace where nothing behind them was stored. So unless the end is the clean one,
+  // a reboot means that some reader may have seen sequences which now are free.
+  if (line < known_head || (rebooted_ && line != clean_line)) lost_records = true;
+  if (!lost_records) found_clean_ = clean_line;
   Hot& live = writer_views_.hot();
   put(live.oldest_line, segments.empty() ? line : geometry.first_line(segments.front()));
   put(live.synced_line, std::max(peek(live.checkpoint_line), peek(live.oldest_line)));

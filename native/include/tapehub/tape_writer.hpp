@@ -6,8 +6,7 @@
 namespace tapehub {
 
 inline bool Hub::arena_room(u64 records) {
-  const Hot& hot = writer_hot();
-  return peek(hot.arena_next) + Applier::kChunksPerRecord * records <= at_.arena_touched();
+  return peek(writer_hot().arena_next) + at_.applier().chunks_for(records) <= at_.arena_touched();
 }
 
 // Make *head the line of a record of `lines` lines: in this segment, or, after padding, in the next. Null when
@@ -16,7 +15,7 @@ inline bool Hub::arena_room(u64 records) {
 inline const unsigned char* Hub::place(u32 lines, u64* head, Need* need, u64 done, u64 more) {
   const Geometry& geometry = log().geometry();
   if (!arena_room(done + more)) {
-    need->chunks = Applier::kChunksPerRecord * std::max<u64>(done + more, kBatchRecords);
+    need->chunks = at_.applier().chunks_for(std::max<u64>(done + more, kBatchRecords));
     return nullptr;
   }
   u64 line = *head;

@@ -118,7 +118,7 @@ inline void Hub::upkeep(bool everything) {
       }
       prepared_for_ = segment + 1;
     }
-    const u64 wanted = Applier::kChunksPerRecord * kBatchRecords + 64;
+    const u64 wanted = at_.applier().chunks_for(kBatchRecords) + kChunksAhead;
     if (peek(hot.arena_next) + wanted > at_.arena_touched()) at_.grow_arena(wanted);
     // Our syncs, and the kernel's own writeback, leave the pages write-protected.
     const u64 syncs = peek(hot.sync_count);
@@ -146,6 +146,12 @@ inline void Hub::upkeep(bool everything) {
   if (now >= next_server_look_) {
     next_server_look_ = now + kSecond;
     close_by_ticks_without_server();
+    settle_dead();
+  }
+  if (next_accounts_ == 0) next_accounts_ = now + 10 * kSecond;
+  if (now >= next_accounts_) {
+    next_accounts_ = now + 10 * kSecond;
+    at_.save_accounts(false);
   }
   if (now >= next_retention_) {
     next_retention_ = now + 5 * kSecond;
@@ -164,7 +170,7 @@ inline void Hub::close_by_ticks_without_server() {
   RecordInput input;
   input.kind = Kind::Clock;
   input.ts_event = now_under(state.rare.clock, state.block);
-  input.flags = 1;
+  input.flags = kClockGoesOn;
   input.payload = &clock;
   input.payload_bytes = sizeof clock;
   publish_record(input, [&](RecordInput&) {
@@ -180,7 +186,7 @@ inline void Hub::drop_old_segments() {
   Hot& hot = at_.writable().hot();
   const std::vector<u64> segments = log().segments();
   const u64 checkpointed = peek(hot.checkpoint_line), newest = geometry.segment_of(peek(hot.head));
-  const u64 keep_bytes = at_.options().retention_bytes;
+  const Retention keep = at_.retention();
   u64 released = UINT64_MAX;
   std::error_code ec;
   for (auto& entry : std::filesystem::directory_iterator(at_.directory() + "/cursors", ec)) {
@@ -195,11 +201,14 @@ inline void Hub::drop_old_segments() {
     struct stat st;
     if (::stat(path.c_str(), &st) != 0) break;
     const i64 age = wall_ns() - (i64(st.st_mtim.tv_sec) * kSecond + st.st_mtim.tv_nsec);
-    const bool over = total > keep_bytes || age > at_.options().retention_ns;
-    const bool far_over = total > 2 * keep_bytes;  // a cursor that was given up may not fill the disk
+    const bool over = total > keep.bytes || age > keep.ns;
+    const bool far_over = total > 2 * keep.bytes;  // a cursor that was given up may not fill the disk
     if (!over || (end > released && !far_over)) break;
+    if (!at_.locks().try_lock(kByteExtend)) break;  // nobody makes it again meanwhile; else another time
     put_release(hot.oldest_line, geometry.first_line(segment + 1));
-    if (::unlink(path.c_str()) != 0) break;
+    const bool gone = ::unlink(path.c_str()) == 0;
+    at_.locks().unlock(kByteExtend);
+    if (!gone) break;
     total -= geometry.segment_bytes();
   }
 }
@@ -223,13 +232,21 @@ inline void Attachment::detach() noexcept {
         try {
           flush();
           if (peek(hot().checkpoint_line) != peek(hot().head)) checkpoint();
+          end_cleanly();
         } catch (const std::exception&) {
-          // A full disk costs the next opening a longer replay, nothing else.
+          // A full disk costs the next opening a longer replay, and after a reboot a new epoch, nothing else.
         }
+      } else if (last && found_clean_ != 0 && found_clean_ == peek(hot().head)) {
+        end_cleanly();  // only read since: the end is the one that was found
       }
       // A reader cannot write the checkpoint; without one the views stay, for the next who opens.
       if (last && (!options_.read_only || peek(hot().checkpoint_line) == peek(hot().head))) {
         std::error_code ec;
+        try {
+          save_accounts(true);
+        } catch (const std::exception&) {
+          // A full disk: the sums go back to what was last saved.
+        }
         std::filesystem::remove_all(memory_dir(), ec);
       }
       release_slot();

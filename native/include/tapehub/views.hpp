@@ -8,6 +8,7 @@
 #include "crc32c.hpp"
 #include "frames.hpp"
 #include "fold.hpp"
+#include "gaps.hpp"
 #include "system.hpp"
 
 namespace tapehub {
@@ -113,6 +114,13 @@ inline bool read_tagged(const Body* pair, u64 applied, Body& out) {
 inline InstrumentRow read_instrument(const Views& views, u32 id) {
   InstrumentRow out;
   read_flipped(views.instrument_copies(id).flip, views.instrument_copies(id).row, out);
+  return out;
+}
+
+// Which session table a calendar has; a name of zeros when it has none.
+inline SessionTableBody read_sessions(const Views& views, u32 calendar) {
+  SessionTableBody out;
+  read_flipped(views.hot().sessions[calendar].flip, views.hot().sessions[calendar].body, out);
   return out;
 }
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from tapehub.errors import HubClosed
+from tapehub.errors import HubError
 from tapehub.hub.batch import Batch
 from tapehub.hub.stream import Stream
 
@@ -34,7 +34,7 @@ class AsyncStream:
                 return stream._ready.pop()
             stream._fill()
             if not stream._ready:
-                await _Waiter.of(stream._hub).news(stream._position)
+                await self._news()
 
     async def poll(self, records_max: int = 4096, timeout_s: float = 0.0) -> Batch:
         """Copy the oldest unread ticks, waiting without a thread of its own: see `Stream.poll`."""
@@ -45,9 +45,13 @@ class AsyncStream:
             if len(batch) or batch.records or batch.lost or left <= 0:
                 return batch
             try:
-                await asyncio.wait_for(_Waiter.of(self._stream._hub).news(self._stream.position), left)
+                await asyncio.wait_for(self._news(), left)
             except TimeoutError:
                 return self._stream.poll(records_max)
+
+    async def _news(self) -> None:
+        stream = self._stream
+        await _Waiter.of(stream._hub).news(stream.position, stream._incarnation)
 
     @property
     def lost(self) -> int:
@@ -73,7 +77,8 @@ class _Waiter:
 
     def __init__(self, hub: DataHub) -> None:
         self._hub = hub
-        self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None], int]] = []
+        # With the incarnation that the line is of: of another hub in its place, every record is news.
+        self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None], int, int]] = []
         self._mutex = threading.Lock()
         self._thread: threading.Thread | None = None
 
@@ -85,12 +90,12 @@ class _Waiter:
                 found = cls._of[id(hub)] = cls(hub)
             return found
 
-    async def news(self, seen: int) -> None:
-        """Wait until the log has grown past ``seen``."""
+    async def news(self, seen: int, life: int) -> None:
+        """Wait until the log has grown past ``seen``, or is another one than in that incarnation of the hub."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
         with self._mutex:
-            self._waiting.append((loop, future, seen))
+            self._waiting.append((loop, future, seen, life))
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="tapehub-async", daemon=True)
                 self._thread.start()
@@ -99,22 +104,23 @@ class _Waiter:
     def _run(self) -> None:
         while True:
             try:
-                head = self._hub.head
-            except HubClosed:
-                head = 1 << 62
+                head, life = self._hub.head, self._hub._incarnation
+            except HubError:  # closed, or gone: all who wait read, and are told so
+                head, life = 1 << 62, 0
             with self._mutex:
-                due = [one for one in self._waiting if one[2] < head]
-                self._waiting = [one for one in self._waiting if one[2] >= head and not one[1].cancelled()]
+                due = [one for one in self._waiting if one[2] < head or one[3] != life]
+                still = [one for one in self._waiting if one[2] >= head and one[3] == life]
+                self._waiting = [one for one in still if not one[1].cancelled()]
                 if not self._waiting and not due:
                     self._thread = None
                     return
-            for loop, future, _ in due:
+            for loop, future, *_ in due:
                 if not loop.is_closed():
                     loop.call_soon_threadsafe(_settle, future)
             if not due:
                 try:
                     self._hub._wait(head, 50_000_000, 0)
-                except HubClosed:
+                except HubError:
                     continue
 
 

@@ -1,20 +1,23 @@
-"""Text that does not fit a record: kept in a file named by its hash, which the record then names.
+"""What does not fit a record: kept in a file named by its hash, which the record then names.
 
 A record holds 4,032 bytes. The file is written and synced before the record, so a record never names what is not there;
-a crash in between leaves a file that nobody names, and writing the same text again finds it.
+a crash in between leaves a file that nobody names, and writing the same text again finds it. Nothing here is ever
+removed: what the views name (the calendars' session tables) outlives the segment of the record that named it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import stat
+import threading
 from pathlib import Path
 from typing import Final
 
 from tapehub.errors import HubCorrupt
 from tapehub.hub.paths import make_folder
 
-__all__ = ["BLOB_FLAG", "PAYLOAD_MAX", "keep", "load"]
+__all__ = ["BLOB_FLAG", "PAYLOAD_MAX", "fetch", "keep", "load", "store"]
 
 PAYLOAD_MAX: Final = 63 * 64
 BLOB_FLAG: Final = 0x80
@@ -25,18 +28,25 @@ def keep(hub_path: Path, data: bytes) -> tuple[int, bytes]:
     """Give the flags and the payload of a record that carries ``data``."""
     if len(data) <= PAYLOAD_MAX:
         return 0, data
+    return BLOB_FLAG, store(hub_path, data).encode()
+
+
+def store(hub_path: Path, data: bytes) -> str:
+    """Write a blob, unless it is there, and give its name. One that is damaged is written anew."""
     name = hashlib.sha256(data).hexdigest()
     folder = hub_path / "blobs"
     target = folder / name
-    if not target.exists():
+    if not _holds(target, data):
         make_folder(folder)
-        temporary = folder / f".{name}.{os.getpid()}"
+        temporary = folder / f".{name}.{os.getpid()}.{threading.get_ident()}"
+        shared = stat.S_IRGRP if folder.stat().st_mode & stat.S_ISGID else 0
         with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             file.write(data)
+            os.fchmod(file.fileno(), 0o600 | shared)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(target)
-    return BLOB_FLAG, name.encode()
+    return name
 
 
 def load(hub_path: Path, flags: int, payload: bytes) -> bytes:
@@ -45,11 +55,25 @@ def load(hub_path: Path, flags: int, payload: bytes) -> bytes:
     Raises:
         HubCorrupt: the file is missing or does not match its name.
     """
-    if not flags & BLOB_FLAG:
-        return payload
-    path = hub_path / "blobs" / payload.decode(errors="replace")
+    return fetch(hub_path, payload.decode(errors="replace")) if flags & BLOB_FLAG else payload
+
+
+def fetch(hub_path: Path, name: str) -> bytes:
+    """Read the blob of this name.
+
+    Raises:
+        HubCorrupt: the file is missing or does not match its name.
+    """
+    path = hub_path / "blobs" / name
     data = path.read_bytes() if path.is_file() else b""
-    if hashlib.sha256(data).hexdigest().encode() != payload:
+    if hashlib.sha256(data).hexdigest() != name:
         what = "damaged" if data else "missing"
         raise HubCorrupt(f"blob {path.name[:16]}… is {what}: {path}; restore it from a backup")
     return data
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    try:
+        return path.read_bytes() == data
+    except FileNotFoundError:
+        return False

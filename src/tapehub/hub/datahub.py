@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tapehub._native import Candle, Hub, OrderFlowMetrics, Tick, as_candle
-from tapehub.hub import clock, marks, publishing, reading, status
+from tapehub.hub import calendars, clock, marks, publishing, reading, retention, status
 from tapehub.hub.astream import AsyncStream
 from tapehub.hub.batch import Batch
 from tapehub.hub.integrity import Report, verify
@@ -26,6 +26,7 @@ from tapehub.model.calendars import zone_transitions
 from tapehub.model.instruments import InstrumentBook
 from tapehub.model.policies import ClockMode, OnLap, PriceBasis, SyncMode, WaitStrategy
 from tapehub.model.records import Kind
+from tapehub.model.sessions import Sessions
 from tapehub.model.timeframes import parse
 
 __all__ = ["DataHub"]
@@ -61,8 +62,8 @@ class DataHub(Hub):
         sync_interval_s: float = 1.0,
         segment_lines: int = 1 << 20,
         segments_ahead: int = 1,
-        retention_bytes: int = 10 << 30,
-        retention_days: float = 14,
+        retention_bytes: int | None = None,
+        retention_days: float | None = None,
         lock_timeout_s: float = 2.0,
         memory_root: str | Path | None = None,
         group: str | int | None = None,
@@ -72,9 +73,10 @@ class DataHub(Hub):
 
         Args:
             path: the hub's directory; default `hub_path()`.
-            create: make the hub when there is none. The options from ``price_basis`` to ``segment_lines`` are fixed
-                at creation and ignored later.
+            create: make the hub when there is none. The options from ``price_basis`` to ``segment_lines`` and retention
+                (10 GiB, 14 days) are a new hub's, and ignored later; `set_retention` changes the latter.
             name: how this process is listed among the attached ones.
+            segments_ahead: how many are made before they are needed, 0 to 3.
             lock_timeout_s: how long a publish waits for a writer that is alive but stopped.
             memory_root: where the memory-backed files go; default ``/dev/shm``, else the hub directory.
             group: share a new hub with this group of users; without, files are 0600 and yours alone.
@@ -100,8 +102,8 @@ class DataHub(Hub):
             grace_ns=round(grace_s * 1e9),
             lock_timeout_ns=round(lock_timeout_s * 1e9),
             segments_ahead=segments_ahead,
-            retention_bytes=retention_bytes,
-            retention_ns=round(retention_days * 86_400e9),
+            retention_bytes=retention_bytes or 0,
+            retention_ns=retention.checked(retention_bytes, retention_days),
             normalise=lambda symbol: names[0].canonical(symbol),
             define=lambda symbol, source: names[0].channel(symbol, source),
         )
@@ -205,8 +207,7 @@ class DataHub(Hub):
 
     def clear_symbol(self, symbol: str) -> int:
         """Let the views of a symbol start anew; the log keeps everything. Returns the record's sequence number."""
-        found = self._find(self._names.canonical(symbol))
-        return self._publish_record(int(Kind.CLEAR), self.now(), instrument=found[0]) if found else 0
+        return publishing.clear(self, symbol)
 
     def clear_all(self) -> int:
         """Let the views of every symbol start anew. Returns the record's sequence number."""
@@ -273,9 +274,9 @@ class DataHub(Hub):
         self,
         symbol: str,
         timeframe: str = "1m",
+        limit: int | None = None,
         start: int | datetime | None = None,
         end: int | datetime | None = None,
-        limit: int | None = None,
         *,
         source: str | None = None,
     ) -> Batch:
@@ -309,16 +310,9 @@ class DataHub(Hub):
             name: how the reader is listed; required for ``durable``, whose ``commit()`` holds back retention.
         """
         return Stream(
-            self,
-            symbols,
-            kinds,
-            start,
-            OnLap.parse(on_lap),
-            WaitStrategy.parse(wait),
-            timeframes=timeframes,
-            name=name,
-            durable=durable,
-        )
+            self, symbols, kinds, start, OnLap.parse(on_lap), WaitStrategy.parse(wait),
+            timeframes=timeframes, name=name, durable=durable,
+        )  # fmt: skip
 
     def astream(self, *args: Any, **kwargs: Any) -> AsyncStream:
         """Follow the log with ``async for``; arguments as for `stream`. All of a process share one waiting thread."""
@@ -361,6 +355,10 @@ class DataHub(Hub):
     def comparisons(self, symbol: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
         """List how candles differed from those that the venue built itself; the newest, oldest first."""
         return marks.comparisons(self, symbol, limit)
+
+    def calendar(self, symbol: str) -> Sessions:
+        """Give the hours of a symbol's market, holidays included, as all of the hub judge them now: ask each time."""
+        return calendars.calendar(self, symbol)
 
     @property
     def instruments(self) -> dict[str, dict[str, Any]]:

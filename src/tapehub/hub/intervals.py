@@ -1,28 +1,30 @@
 """Exactly one event at the end of every interval, on time, also when no tick came.
 
-Derived by each reader from the watermark, so that a quiet instrument costs the hub nothing.
+Derived by each reader from the log, so that a quiet instrument costs the hub nothing. Which record closes an interval,
+and what its candle is then, is decided record by record (native/include/tapehub/intervals.hpp): every reader gets the
+same events, however it polls, wherever it began and whatever the views hold by now.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tapehub.hub.clock import SAME_TIME_LINE, WATERMARK_TICKS
-from tapehub.hub.reading import EVER, NEVER, channel_state
-from tapehub.model.calendars import Calendar, CalendarId, calendar_of, interval_of, intervals_of
-from tapehub.model.records import CANDLE, CLOCK_STRUCT, INSTRUMENT, Kind
-from tapehub.model.timeframes import Timeframe
+from tapehub._native import Intervals
+from tapehub.hub import calendars
+from tapehub.model.records import INSTRUMENT
+from tapehub.model.timeframes import TIMEFRAMES, Timeframe
 
 if TYPE_CHECKING:
     from tapehub._native import Candle
     from tapehub.hub.datahub import DataHub
 
 __all__ = ["IntervalEnd", "IntervalWatch"]
+
+Ended = tuple[int, int, int, int, bool, bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,8 @@ class IntervalEnd:
         start, end: int64 ns UTC.
         outcome: ``final`` (there is a candle), ``no_ticks``, ``gap`` (the feed was known to be down), or ``closed``
             (the market was).
-        candle: the final candle, or None.
+        candle: the candle as it was when its interval closed, or None. Its ``seq`` is that of the record that closed
+            it; what revises it later is announced by records of their own.
     """
 
     symbol: str
@@ -46,130 +49,71 @@ class IntervalEnd:
 
 
 class IntervalWatch:
-    """Follow the watermark of one stream and emit what it closes."""
+    """Follow the log for one stream and emit what its records close.
 
-    def __init__(self, hub: DataHub, symbols: list[str] | None, timeframes: list[Timeframe], position: int) -> None:
+    Args:
+        channels: mask of the channels that are followed; empty for all.
+        position: the line that is read next; None for the head of the log.
+
+    Attributes:
+        position: that line. What is before it was taken up: at the head from the views, elsewhere from the log.
+    """
+
+    def __init__(self, hub: DataHub, channels: bytes, timeframes: list[Timeframe], position: int | None) -> None:
         self._hub = hub
-        self._wanted = None if symbols is None else {hub._names.canonical(symbol) for symbol in symbols}
-        self._timeframes = timeframes
-        self._open: dict[tuple[int, int], int] = {}  # (channel, timeframe) -> start of the interval not yet reported
-        self._grace_ns = int(hub._hub_state()["grace_ns"])
-        self._ts_event_max: dict[int, int] = {}
-        self._by_ticks = _ticks_close(hub, position)
-        self._first_seen: dict[tuple[int, int], dict[int, int]] = {}  # start of an interval -> seq of its first tick
-        self._seen_to = position
-        self._calendars: dict[int, Calendar] = {}
+        self._frames = [frame.index for frame in timeframes]
+        seeded = self._begun(channels).seed() if position is None else 0
+        self.position = seeded or (hub.head if position is None else position)
+        if not seeded:
+            self.begin(channels, self.position)
+
+    def _begun(self, channels: bytes) -> Intervals:
+        self._fold = Intervals(self._hub, self._frames)
+        self.want(channels)
+        return self._fold
+
+    def begin(self, channels: bytes, position: int) -> None:
+        """Begin anew at a line of the log: what is before it is read once more, and nothing said of it."""
+        oldest = int(self._hub._hub_state()["oldest"])
+        self._begun(channels).replay(oldest, max(oldest, position))
+
+    def want(self, channels: bytes) -> None:
+        """Follow other channels from here on."""
+        self._channels = channels
+        self._fold.want(channels)
 
     def after_ticks(self, rows: npt.NDArray[Any]) -> list[IntervalEnd]:
-        """Take up the instruments that ticked; without a server, their ticks also close what is behind them."""
-        if not len(rows):
+        """Take up ticks, and give the intervals that each of them closed where no server closes them."""
+        return self._told(self._fold.ticks(rows.view(np.uint8))) if len(rows) else []
+
+    def after_record(self, line: int) -> list[IntervalEnd]:
+        """Take up a record of another kind, and give the intervals that it closed."""
+        return self._told(self._fold.record(line))
+
+    def _told(self, ended: list[Ended]) -> list[IntervalEnd]:
+        if not ended:
             return []
-        hub = self._hub
-        channels = hub._channels()
-        out: list[IntervalEnd] = []
-        self._seen_to = int(rows["seq"][-1]) + 1
-        pairs = np.unique(rows[["instrument", "source"]])
-        for instrument, source in pairs.tolist():
-            mine = rows[(rows["instrument"] == instrument) & (rows["source"] == source)]
-            channel = channels.index((instrument, source))
-            for frame in self._timeframes:
-                key = (channel, frame.index)
-                starts = intervals_of(frame, mine["ts_event"], self._week_days(channel))[0]
-                self._open.setdefault(key, int(starts.min()))
-                first_seen = self._first_seen.setdefault(key, {})
-                for start, row in zip(*np.unique(starts, return_index=True), strict=True):
-                    if start >= self._open[key]:
-                        first_seen.setdefault(int(start), int(mine["seq"][row]))
-            top = max(self._ts_event_max.get(channel, NEVER), int(mine["ts_event"].max()))
-            self._ts_event_max[channel] = top
-            if self._by_ticks:
-                out += self._close(channel, top - self._grace_ns)
-        return sorted(out, key=lambda event: event.end)
+        hub, channels, sources = self._hub, self._hub._channels(), self._hub.sources
+        bodies = b"".join(one[5] for one in ended if one[5] is not None)
+        candles = iter(hub._candle_objects(np.frombuffer(bodies, np.uint8)))
+        rows: dict[int, Any] = {}
+        out = []
+        for channel, frame, start, end, in_gap, body in ended:
+            instrument, source = channels[channel]
+            if instrument not in rows:
+                rows[instrument] = np.frombuffer(hub._instrument(instrument), INSTRUMENT)[0]
+            row, candle = rows[instrument], None
+            if body is not None:
+                candle, outcome = next(candles), "final"
+            elif self._is_closed(int(row["calendar"]), start, end):
+                outcome = "closed"
+            else:
+                outcome = "gap" if in_gap else "no_ticks"
+            name = row["symbol"].decode()
+            out.append(IntervalEnd(name, sources[source], TIMEFRAMES[frame].name, start, end, outcome, candle))
+        return out
 
-    def after_watermark(self, kind: int, watermark_ns: int, flags: int, payload: bytes) -> list[IntervalEnd]:
-        """Close every interval that ended by the watermark; a new clock starts a new time line."""
-        if kind == Kind.CLOCK:
-            self._by_ticks = CLOCK_STRUCT.unpack(payload)[1] == WATERMARK_TICKS
-            if not flags & SAME_TIME_LINE:
-                self._open.clear()
-                self._first_seen.clear()
-                self._ts_event_max.clear()
-            return []
-        out: list[IntervalEnd] = []
-        for channel in {channel for channel, _ in self._open}:
-            out += self._close(channel, watermark_ns)
-        return sorted(out, key=lambda event: event.end)
-
-    def _close(self, channel: int, watermark_ns: int) -> Iterator[IntervalEnd]:
-        for frame in self._timeframes:
-            start = self._open.get((channel, frame.index))
-            if start is None:
-                continue
-            start, end = self._interval(channel, frame, start)
-            while end <= watermark_ns:
-                yield self._event(channel, frame, start, end)
-                start, end = self._interval(channel, frame, self._next(channel, frame, start, end))
-            self._open[channel, frame.index] = start
-
-    def _next(self, channel: int, frame: Timeframe, start: int, end: int) -> int:
-        """Find an instant of the interval after this one: a week that closes on Friday goes on at Sunday's start."""
-        return start + frame.span_ns + 3_600_000_000_000 if frame.name == "1w" else end
-
-    def _interval(self, channel: int, frame: Timeframe, ts_ns: int) -> tuple[int, int]:
-        return interval_of(frame, ts_ns, self._week_days(channel))
-
-    def _week_days(self, channel: int) -> int:
-        instrument = self._hub._channels()[channel][0]
-        return int(np.frombuffer(self._hub._instrument(instrument), INSTRUMENT)[0]["week_days"])
-
-    def _event(self, channel: int, frame: Timeframe, start: int, end: int) -> IntervalEnd:
-        hub = self._hub
-        instrument, source = hub._channels()[channel]
-        row = np.frombuffer(hub._instrument(instrument), INSTRUMENT)[0]
-        body = np.empty(1, CANDLE)
-        found = hub._read_candles(channel, frame.index, 1, start, start + 1, True, body.view(np.uint8))
-        first = self._first_seen.get((channel, frame.index), {}).pop(start, None)
-        if not found and first is not None:  # this reader is slow, and the candle has left its ring
-            raw = hub._history(channel, frame.index, first, self._seen_to, start, start + 1, 1, True)
-            found, body = len(raw), np.frombuffer(bytearray(raw), CANDLE)
-        candle = hub._candle_objects(body.view(np.uint8))[0] if found else None
-        return IntervalEnd(
-            symbol=row["symbol"].decode(),
-            source=hub.sources[source],
-            timeframe=frame.name,
-            start=start,
-            end=end,
-            outcome="final" if candle else self._outcome(channel, int(row["calendar"]), start, end),
-            candle=candle,
-        )
-
-    def _outcome(self, channel: int, calendar: int, start: int, end: int) -> str:
-        """Say why there is no candle."""
-        if calendar not in self._calendars:
-            self._calendars[calendar] = calendar_of(CalendarId(calendar))
-        market = self._calendars[calendar]
+    def _is_closed(self, calendar: int, start: int, end: int) -> bool:
+        market = calendars.sessions(self._hub, calendar)
         opens = market.next_open(start)
-        if not bool(market.is_open(start)) and (opens is None or opens >= end):
-            return "closed"
-        _, rare = channel_state(self._hub, channel)
-        if int(rare["gap_start"]) != NEVER and int(rare["gap_start"]) < end and int(rare["gap_end"]) > start:
-            return "gap"
-        return "no_ticks"
-
-
-def _ticks_close(hub: DataHub, position: int) -> bool:
-    """Tell whether ticks, not a server, closed intervals at a line of the log: the last clock record before says."""
-    state = hub._hub_state()
-    line = int(state["oldest"])
-    if position >= hub.head or line >= int(state["segment_lines"]):  # the beginning of the log may be gone
-        return not int(state["watermark_mode"])
-    by_ticks = True
-    while line < position:
-        after, _, _, clock, _ = hub._scan(line, position, b"", 1 << Kind.CLOCK, NEVER, EVER, np.empty(0, np.uint8))
-        record = hub._record(clock) if clock else None
-        if record:
-            by_ticks = CLOCK_STRUCT.unpack(record[10])[1] == WATERMARK_TICKS
-        if after <= line:
-            break
-        line = after
-    return by_ticks
+        return not market.is_open(start) and (opens is None or opens >= end)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -24,13 +25,14 @@ _QUARANTINED_MAX = 512
 
 
 class Latest:
-    """Hold the newest of each kind. One thread.
+    """Hold the newest of each kind. Any number of threads.
 
     The first read goes through the last segments of the log, in which whatever still holds was said: collectors say it
     four times a minute. Each further read goes on where the last one ended.
     """
 
     def __init__(self, hub: DataHub) -> None:
+        self._lock = threading.Lock()
         self._incarnation = -1
         self._position = 0
         self._links: dict[str, tuple[int, int, dict[str, Any]]] = {}
@@ -39,6 +41,11 @@ class Latest:
 
     def read(self, hub: DataHub) -> Latest:
         """Read on up to the head of the log."""
+        with self._lock:
+            self._read(hub)
+        return self
+
+    def _read(self, hub: DataHub) -> None:
         state = hub._hub_state()
         if hub._incarnation != self._incarnation or int(state["oldest"]) > self._position:
             lines = int(state["segment_lines"])
@@ -57,7 +64,6 @@ class Latest:
             if after <= self._position:
                 break
             self._position = after
-        return self
 
     def _take(self, hub: DataHub, record: Any) -> None:
         if int(record[0]) == Kind.QUARANTINE:
@@ -70,13 +76,13 @@ class Latest:
         """Give how each feed's connection stands, with ``ts``, and ``alive``: the process that said so is there."""
         return {
             feed: {**told, "ts": ts, "alive": reading.is_believed(hub, signed)}
-            for feed, (ts, signed, told) in self._links.items()
+            for feed, (ts, signed, told) in list(self._links.items())
         }
 
     def quarantined(self) -> dict[str, tuple[int, int, str]]:
         """Give the newest refusal of each symbol: when, reason, detail; an empty symbol where the message told none."""
         found: dict[str, tuple[int, int, str]] = {}
-        for ts, reason, payload in self._quarantined:
+        for ts, reason, payload in list(self._quarantined):
             (size,) = struct.unpack_from("<H", payload)
             told = json.loads(payload[2 : 2 + size])
             found[told["symbol"]] = (ts, reason, told["detail"])

@@ -14,6 +14,8 @@ quarantine `Reason` number                      quotes of that kind not  length 
 comparison start of the candle                  timeframe index          JSON
 ledger     what it is: 0 or 1; above the low    -                        0, JSON: what a feed received and did with it
            byte as with a state                                          1, JSON: how its connection stands
+ledger     2                                    quotes that are lost     JSON: the process that died, or left, with
+                                                                         them in hand; written by the native core
 ========== ==================================== ======================== =========================================
 """
 
@@ -35,9 +37,12 @@ if TYPE_CHECKING:
     from tapehub.hub.datahub import DataHub
 
 __all__ = [
-    "comparison", "comparisons", "feed_link", "feed_report", "feed_reports", "gap", "gaps", "quarantine",
-    "quarantined", "state",
+    "GAP_FIELDS", "comparison", "comparisons", "feed_link", "feed_report", "feed_reports", "gap", "gap_row", "gaps",
+    "quarantine", "quarantined", "records", "state",
 ]  # fmt: skip
+
+GAP_FIELDS: Final = ("start", "end", "cause", "status", "seq")
+"""Of a row of `gaps`."""
 
 RAW_FLAG: Final = 1
 """Of a quarantine record: its payload ends in the bytes of a message, not in a quote."""
@@ -46,6 +51,9 @@ _QUOTE = struct.Struct("<qqddff")  # ts_event, ts_recv, bid, ask, bid_size, ask_
 _RAW_BYTES_MAX = 3_000
 LINK: Final = 1
 """Low byte of the first number of a ledger record that says how a feed's connection stands."""
+
+LOSS: Final = 2
+"""That of one which says what was lost with a process: see `kLedgerLoss` in layout.hpp."""
 
 _REPORT_SEGMENTS = 2  # reports come once a minute: older segments are not searched for one
 _NO_ROWS = np.empty(0, np.uint8)
@@ -118,17 +126,23 @@ def gaps(hub: DataHub, symbol: str, source: str | None = None) -> list[dict[str,
         return []
     mask = bytes(channel) + b"\x01"
     rows: dict[int, dict[str, Any]] = {}
-    for seq, record in _records(hub, 1 << Kind.GAP, int(hub._hub_state()["oldest"]), hub.head, mask):
-        start, end = (int(value) - (1 << 64) * (int(value) >> 63) for value in record[5:7])
-        text = record[10].decode(errors="replace")
-        try:
-            told = json.loads(text)
-            end, cause, status = told["end"], told["cause"], GapStatus(told["status"])
-        except (ValueError, KeyError, TypeError):  # from before there was a status: the cause alone
-            cause, status = text, GapStatus.OPEN
-        first = rows.get(start, {}).get("seq", seq)
-        rows[start] = {"start": start, "end": end, "cause": cause, "status": status.label, "seq": first}
+    for seq, record in records(hub, 1 << Kind.GAP, int(hub._hub_state()["oldest"]), hub.head, mask):
+        row = gap_row(seq, record)
+        row["seq"] = rows.get(row["start"], row)["seq"]
+        rows[row["start"]] = row
     return [rows[start] for start in sorted(rows)]
+
+
+def gap_row(seq: int, record: Any) -> dict[str, Any]:
+    """Read what one record says of a gap."""
+    start, end = (int(value) - (1 << 64) * (int(value) >> 63) for value in record[5:7])
+    text = record[10].decode(errors="replace")
+    try:
+        told = json.loads(text)
+        end, cause, status = told["end"], told["cause"], GapStatus(told["status"])
+    except (ValueError, KeyError, TypeError):  # from before there was a status: the cause alone
+        cause, status = text, GapStatus.OPEN
+    return {"start": start, "end": end, "cause": cause, "status": status.label, "seq": seq}
 
 
 # ---------------------------------------------------------------- quarantine
@@ -247,7 +261,7 @@ def feed_reports(hub: DataHub) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     oldest = max(0, hub.head // lines - _REPORT_SEGMENTS + 1) * lines
     for seq, record in _newest(hub, 1 << Kind.LEDGER, oldest):
-        if int(record[5]) & 0xFF == LINK:
+        if int(record[5]) & 0xFF in (LINK, LOSS):
             continue
         told = json.loads(blobs.load(hub.path, record[9], record[10]))
         found.setdefault(told.pop("feed"), {"seq": seq, "ts": record[2], **told})
@@ -277,10 +291,11 @@ def _newest(hub: DataHub, kinds: int, oldest: int = 0) -> Iterator[tuple[int, An
     oldest = max(oldest, int(hub._hub_state()["oldest"]))
     for segment in range(last // lines, oldest // lines - 1, -1):
         begin, stop = max(oldest, segment * lines), min(last, (segment + 1) * lines)
-        yield from reversed(list(_records(hub, kinds, begin, stop, b"")))
+        yield from reversed(list(records(hub, kinds, begin, stop, b"")))
 
 
-def _records(hub: DataHub, kinds: int, position: int, stop: int, mask: bytes) -> Iterator[tuple[int, Any]]:
+def records(hub: DataHub, kinds: int, position: int, stop: int, mask: bytes) -> Iterator[tuple[int, Any]]:
+    """Go through the records of some kinds, oldest first: sequence and record; an empty mask is every channel."""
     while position < stop:
         after, _, _, found, _ = hub._scan(position, stop, mask, kinds, reading.NEVER, reading.EVER, _NO_ROWS)
         record = hub._record(found) if found else None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tapehub.errors import ConfigError
 
-__all__ = ["group_id", "hub_path", "make_folder"]
+__all__ = ["file_mode", "group_id", "hub_path", "make_folder", "make_own"]
 
 
 def hub_path(name: str | None = None) -> Path:
@@ -48,6 +48,24 @@ def group_id(group: str | int | None) -> int | None:
 def make_folder(path: Path) -> None:
     """Make a folder inside a hub's directory, for its owner alone, or for the group the hub is shared with."""
     path.mkdir(mode=0o700, exist_ok=True)
-    shared = stat.S_ISGID | stat.S_IWGRP
-    if path.parent.stat().st_mode & shared == shared and path.stat().st_uid == os.getuid():
+    if _is_shared(path.parent) and path.stat().st_uid == os.getuid():
         path.chmod(0o2770)
+
+
+def make_own(path: Path) -> Path:
+    """Make a file inside a hub's directory, unless it is there, for whoever may read the directory; give its path."""
+    path.touch(0o600)
+    found = path.stat()
+    if found.st_uid == os.getuid() and stat.S_IMODE(found.st_mode) != file_mode(path.parent):
+        path.chmod(file_mode(path.parent))
+    return path
+
+
+def file_mode(folder: Path) -> int:
+    """Give the mode of files in a folder of a hub: 0600, or 0660 where a group shares it, whatever the umask."""
+    return 0o660 if _is_shared(folder) else 0o600
+
+
+def _is_shared(folder: Path) -> bool:
+    shared = stat.S_ISGID | stat.S_IWGRP
+    return folder.stat().st_mode & shared == shared

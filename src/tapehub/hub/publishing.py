@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,17 +18,16 @@ from tapehub.model.records import CANDLE, FLOW_STRUCT, NO_INSTRUMENT, CandleFlag
 if TYPE_CHECKING:
     from tapehub.hub.datahub import DataHub
 
-__all__ = ["candle", "log_zone", "note", "order_flow", "row_offsets", "ticks", "warm_start", "warm_start_all"]
+__all__ = [
+    "candle", "candle_fault", "checked", "clear", "log_zone", "note", "order_flow", "row_offsets",
+    "ticks", "warm_start", "warm_start_all",
+]  # fmt: skip
 
 _MINUTE = 60_000_000_000
 _TYPES = {
     "ts_event": "<i8", "bid": "<f8", "ask": "<f8", "bid_size": "<f4", "ask_size": "<f4", "ts_recv": "<i8",
     "instrument": "<u2",
 }  # fmt: skip
-_Columns: TypeAlias = tuple[
-    npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any] | None, npt.NDArray[Any] | None,
-    npt.NDArray[Any] | None, npt.NDArray[Any] | None,
-]  # fmt: skip
 _known: dict[int, tuple[np.dtype[Any], tuple[int, ...] | None, tuple[int, ...] | None]] = {}
 """Offsets without and with `instrument`, by the id of a dtype that is kept, so that no other can take it."""
 _TIME_MIN = 631_152_000_000_000_000  # 1990
@@ -53,7 +52,7 @@ def candle(
         backfill: so it was, from the venue's history, and says so.
         channel: another one.
     """
-    fault = _candle_fault(given, _latest_allowed(hub))
+    fault = candle_fault(given, _latest_allowed(hub))
     if fault:
         raise InvalidRecord(f"candle of {given.symbol} at {given.timestamp.isoformat()}: {fault}")
     if channel is None:
@@ -75,7 +74,8 @@ def _latest_allowed(hub: DataHub) -> int:
     return _TIME_MAX if int(hub._hub_state()["clock_mode"]) == ClockMode.EVENT else hub.now() + _MINUTE
 
 
-def _candle_fault(given: Candle, latest_ns: int) -> str:
+def candle_fault(given: Candle, latest_ns: int) -> str:
+    """Say why a candle cannot be published; empty when it can."""
     prices = (given.open, given.high, given.low, given.close)
     if given.timeframe != "1m":
         return f"timeframe is {given.timeframe}, expected 1m: longer ones are rolled up by the hub"
@@ -123,6 +123,7 @@ def warm_start_all(
 def order_flow(hub: DataHub, given: OrderFlowMetrics) -> int:
     """Publish order-flow metrics."""
     metrics = as_order_flow(given)
+    _check_order_flow(metrics)
     channel = hub._names.primary(metrics.symbol)  # first: it may have to be defined
     instrument, source = hub._channels()[channel]
     futures, bias = metrics.futures_symbol.encode()[:255], metrics.order_flow_bias.encode()[:255]
@@ -143,6 +144,17 @@ def order_flow(hub: DataHub, given: OrderFlowMetrics) -> int:
     )
 
 
+def _check_order_flow(metrics: OrderFlowMetrics) -> None:
+    """Refuse numbers that no hub may hold: one of them would be the latest for every reader."""
+    numbers = {name: value for name, value in metrics.to_dict().items() if isinstance(value, float)}
+    for name, value in numbers.items():
+        if not math.isfinite(value):
+            raise InvalidRecord(f"order flow of {metrics.symbol}: {name} is {value}, expected a finite number")
+    for name in ("best_bid", "best_ask", "vwap_60s"):
+        if numbers.get(name, 0.0) < 0:
+            raise InvalidRecord(f"order flow of {metrics.symbol}: {name} is {numbers[name]}, expected 0 or a price")
+
+
 def note(hub: DataHub, text: str, symbol: str | None) -> int:
     """Publish a remark; what is too long for a record goes into a blob."""
     instrument, source = NO_INSTRUMENT, 0
@@ -155,6 +167,15 @@ def note(hub: DataHub, text: str, symbol: str | None) -> int:
     )
 
 
+def clear(hub: DataHub, symbol: str) -> int:
+    """Publish that a symbol is cleared, on its own channel, so that its readers hear of it; 0 when it is not known."""
+    found = hub._find(hub._names.canonical(symbol))
+    if not found:
+        return 0
+    instrument, source = hub._channels()[found[1]]
+    return hub._publish_record(int(Kind.CLEAR), hub.now(), instrument=instrument, source=source)
+
+
 def ticks(
     hub: DataHub,
     array: npt.NDArray[Any],
@@ -165,8 +186,31 @@ def ticks(
     verified: bool,
 ) -> int:
     """Publish the rows of a structured array."""
+    array = checked(array, symbol, symbols)
+    offsets = row_offsets(array.dtype, indexed=symbols is not None)
+    assert offsets is not None, array.dtype
+    # Only now: an array that is refused defines no symbol.
+    find = hub._names.feed_channel if verified and len(array) else hub._names.channel
+    channels = [find(one, source) for one in ([symbol] if symbol is not None else symbols or ())]
+    count, fault = hub._publish_array(array, offsets, channels, 0 if verified else int(TickFlag.UNVERIFIED))
+    if fault:
+        hub._count(refused=1)
+        error = InvalidRecord(f"row {count} of {len(array)}: {fault}; {count} rows before it are published")
+        error.published = count
+        raise error
+    return count
+
+
+def checked(array: npt.NDArray[Any], symbol: str | None, symbols: Sequence[str] | None) -> npt.NDArray[Any]:
+    """Give rows whose fields have the types of a tick: the array itself where they have them already.
+
+    Raises:
+        InvalidRecord: it is no structured array, lacks a field, or one cannot be converted without loss; or not exactly
+            one of `symbol` and `symbols` is given.
+    """
     if (symbol is None) == (symbols is None):
         raise InvalidRecord("publish needs symbol= for all rows, or symbols= for the rows' instrument: give one")
+    indexed = symbols is not None
     # Not every caller checks types.
     if not isinstance(array, np.ndarray) or array.dtype.names is None or array.ndim != 1:  # type: ignore[redundant-expr]
         shape = getattr(array, "shape", type(array).__name__)
@@ -174,21 +218,7 @@ def ticks(
             f"publish got {getattr(array, 'dtype', '')} {shape}, expected a structured numpy array of shape (n,) with "
             f"the fields ts_event, bid, ask"
         )
-    flags = 0 if verified else int(TickFlag.UNVERIFIED)
-    offsets = row_offsets(array.dtype, indexed=symbols is not None)
-    columns = None if offsets else _columns(array, indexed=symbols is not None)
-    # Only now: an array that is refused defines no symbol.
-    channels = [hub._names.channel(one, source) for one in ([symbol] if symbol is not None else symbols or ())]
-    if columns is None:
-        count, fault = hub._publish_array(array, offsets or (), channels, flags)
-    else:
-        count, fault = hub._publish_columns(*columns, channels, flags)
-    if fault:
-        hub._count(refused=1)
-        error = InvalidRecord(f"row {count} of {len(array)}: {fault}; {count} rows before it are published")
-        error.published = count
-        raise error
-    return count
+    return array if row_offsets(array.dtype, indexed=indexed) is not None else _converted(array, indexed=indexed)
 
 
 def row_offsets(dtype: np.dtype[Any], *, indexed: bool) -> tuple[int, ...] | None:
@@ -210,23 +240,20 @@ def row_offsets(dtype: np.dtype[Any], *, indexed: bool) -> tuple[int, ...] | Non
     return known[2] if indexed else known[1]
 
 
-def _columns(array: npt.NDArray[Any], *, indexed: bool) -> _Columns:
-    """Take rows apart, and convert what can be converted without loss."""
+def _converted(array: npt.NDArray[Any], *, indexed: bool) -> npt.NDArray[np.void]:
+    """Convert rows to the types of a tick, where that loses nothing."""
     names = array.dtype.names or ()
     missing = [name for name in ("ts_event", "bid", "ask") if name not in names]
     if indexed and "instrument" not in names:
         missing.append("instrument")
     if missing:
         raise InvalidRecord(f"publish got the fields {names}, expected also {', '.join(missing)}")
-    return (
-        _column(array, "ts_event", np.int64),
-        _column(array, "bid", np.float64),
-        _column(array, "ask", np.float64),
-        _optional(array, "bid_size", np.float32),
-        _optional(array, "ask_size", np.float32),
-        _optional(array, "ts_recv", np.int64),
-        _column(array, "instrument", np.uint16) if indexed else None,
-    )
+    wanted = [name for name in _TYPES if name in names and (indexed or name != "instrument")]
+    columns = {name: _column(array, name, np.dtype(_TYPES[name]).type) for name in wanted}
+    rows: npt.NDArray[np.void] = np.empty(len(array), [(name, _TYPES[name]) for name in wanted])
+    for name, column in columns.items():
+        rows[name] = column
+    return rows
 
 
 def _column(array: npt.NDArray[Any], name: str, kind: type) -> npt.NDArray[Any]:
@@ -244,7 +271,3 @@ def _column(array: npt.NDArray[Any], name: str, kind: type) -> npt.NDArray[Any]:
             worst = least if least < bounds.min else most
             raise InvalidRecord(f"field {name} holds {worst}, expected {bounds.min} to {bounds.max}")
     return column.astype(kind)
-
-
-def _optional(array: npt.NDArray[Any], name: str, kind: type) -> npt.NDArray[Any] | None:
-    return _column(array, name, kind) if name in (array.dtype.names or ()) else None

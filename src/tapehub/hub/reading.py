@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tapehub.errors import InvalidRecord, StaleDataError
+from tapehub.hub import calendars
 from tapehub.hub.batch import Batch
 from tapehub.hub.snapshot import Snapshot
-from tapehub.model.calendars import Calendar, CalendarId
 from tapehub.model.records import CANDLE, CHANNEL_BLOCK, CHANNEL_RARE, INSTRUMENT, TICK, TickFlag
 from tapehub.model.states import State
 from tapehub.model.timeframes import Timeframe, parse
@@ -25,10 +26,12 @@ __all__ = [
     "candle_at",
     "candles",
     "channel_state",
+    "check_limit",
     "find_channel",
     "history",
     "is_believed",
     "latest_order_flow",
+    "record_from",
     "require_fresh",
     "snapshot",
     "state",
@@ -42,6 +45,9 @@ EVER = (1 << 63) - 1
 STATES = tuple(state.label for state in State)
 FROZEN_AFTER_S = 30.0
 """A pushed quote that stays the same for this long in an open market is stale, until its rhythm is learnt."""
+
+TIME_MIN = 631_152_000_000_000_000
+"""1990: no record of the market is older."""
 
 _SCAN_ROWS = 65_536
 
@@ -77,7 +83,17 @@ def bounds(hub: DataHub, start: int | datetime | None, end: int | datetime | Non
     elif end is not None:
         last = min(last, int(end))
     oldest = int(hub._hub_state()["oldest"])
-    return max(first, oldest), last, from_ts, to_ts
+    first = max(first, oldest)
+    return (record_from(hub, first) if first < last else first), last, from_ts, to_ts
+
+
+def record_from(hub: DataHub, line: int) -> int:
+    """Find the first record that begins at a line or after it: the line may be one of those a long record takes."""
+    state = hub._hub_state()
+    if not int(state["oldest"]) < line < int(state["head"]) or hub._record(line) is not None:
+        return line
+    first = max(line - line % int(state["segment_lines"]), int(state["oldest"]))
+    return int(hub._scan(first, line, b"", 0, NEVER, EVER, np.empty(0, np.uint8))[0])
 
 
 def to_ns(moment: datetime) -> int:
@@ -87,27 +103,44 @@ def to_ns(moment: datetime) -> int:
     return int(whole.timestamp()) * 1_000_000_000 + aware.microsecond * 1000 + int(getattr(moment, "nanosecond", 0))
 
 
-def _limit(limit: int | None, default: int) -> int:
+def check_limit(limit: int | None) -> int | None:
+    """Give a limit that can be, or none.
+
+    Raises:
+        InvalidRecord: it is no whole number, or below 0.
+    """
     if limit is None:
-        return default
-    if limit < 0:
+        return None
+    try:
+        whole = index(limit)
+    except TypeError:
+        raise InvalidRecord(
+            f"limit is {limit!r}, expected a whole number; start and end come after it, or go by name"
+        ) from None
+    if whole < 0:
         raise InvalidRecord(f"limit is {limit}, expected 0 or more")
-    return limit
+    return whole
+
+
+def _limit(limit: int | None, default: int) -> int:
+    found = check_limit(limit)
+    return default if found is None else found
 
 
 def ticks(
     hub: DataHub, symbol: str, limit: int | None, start: int | datetime | None, end: int | datetime | None
 ) -> Batch:
     """Read the newest ticks of a symbol."""
+    limit = check_limit(limit)
     channel = find_channel(hub, symbol)
     if channel is None:
         return Batch(np.empty(0, TICK), hub)
     _, rare = channel_state(hub, channel)
     if start is None and end is None:
         wanted = _limit(limit, 1000)
-        index = hub._read_index(channel, wanted)
-        rows = np.empty(len(index), TICK)
-        count = hub._gather(index, rows.view(np.uint8))
+        places = hub._read_index(channel, wanted)
+        rows = np.empty(len(places), TICK)
+        count = hub._gather(places, rows.view(np.uint8))
         block, rare = channel_state(hub, channel)
         held = int(block["ticks"] - rare["ticks_at_clear"])
         if count >= min(wanted, held):
@@ -183,13 +216,21 @@ def candle_at(hub: DataHub, channel: int, frame: Timeframe, start: int) -> Any |
 
 
 def _times(hub: DataHub, start: int | datetime | None, end: int | datetime | None) -> tuple[int, int]:
+    """Give the event times of bounds: a sequence stands for the first record there or after it that has a time."""
+
     def of(bound: int | datetime | None, default: int) -> int:
         if bound is None:
             return default
         if isinstance(bound, datetime):
             return to_ns(bound)
-        record = hub._record(int(bound))
-        return int(record[2]) if record else default
+        state = hub._hub_state()
+        line = record_from(hub, max(int(bound), int(state["oldest"])))
+        while line < int(state["head"]):
+            record = hub._record(line)
+            if record is None or int(record[2]) >= TIME_MIN:  # a definition, say, is of no time
+                return int(record[2]) if record else default
+            line += int(record[1])
+        return EVER
 
     return of(start, NEVER), of(end, EVER)
 
@@ -265,7 +306,9 @@ def require_fresh(hub: DataHub, symbol: str, max_age_s: float) -> Tick:
     """Read the latest tick of a symbol, or refuse."""
     tick = hub.get_latest_tick(symbol)
     if tick is None:
-        raise StaleDataError(f"{symbol} has no tick in this hub: {hub.path}; is its feed running?")
+        raise StaleDataError(
+            f"{symbol} has no tick in this hub: {hub.path}; {_elsewhere(hub, symbol)}is its feed running?"
+        )
     age_s = (hub.now() - tick.ts_event) / 1e9
     found = state(hub, symbol)
     if age_s > max_age_s or found in {"stale", "dead", "closed"}:
@@ -274,6 +317,25 @@ def require_fresh(hub: DataHub, symbol: str, max_age_s: float) -> Tick:
             f"{hub.path}; ask doctor why"
         )
     return tick
+
+
+def _elsewhere(hub: DataHub, symbol: str) -> str:
+    """Say which other sources have ticks of a symbol that its primary one has none of."""
+    found = hub._find(hub._names.canonical(symbol))
+    if found is None:
+        return ""
+    names = hub.sources
+    others = [
+        names[source]
+        for number, (instrument, source) in enumerate(hub._channels())
+        if instrument == found[0] and int(channel_state(hub, number)[0]["latest"]["seq"])
+    ]
+    if not others:
+        return ""
+    return (
+        f"reads answer from {names[found[2]]}, ticks came from {', '.join(others)}: name the source of "
+        f"[instruments.{hub._names.canonical(symbol)}] in tapehub.toml; "
+    )
 
 
 def _state(hub: DataHub, channel: int, block: Any, rare: Any, now_ns: int) -> str:
@@ -295,7 +357,7 @@ def _state(hub: DataHub, channel: int, block: Any, rare: Any, now_ns: int) -> st
 
 def _is_closed(hub: DataHub, channel: int, now_ns: int) -> bool:
     row = np.frombuffer(hub._instrument(hub._channels()[channel][0]), INSTRUMENT)[0]
-    return not bool(Calendar(CalendarId(int(row["calendar"]))).is_open(now_ns))
+    return not calendars.sessions(hub, int(row["calendar"])).is_open(now_ns)
 
 
 def _is_frozen(hub: DataHub, channel: int, block: Any, now_ns: int) -> bool:
@@ -303,11 +365,11 @@ def _is_frozen(hub: DataHub, channel: int, block: Any, now_ns: int) -> bool:
     bid, ask = block["latest"]["bid"], block["latest"]["ask"]
     wanted = 64
     while True:
-        index = hub._read_index(channel, wanted)
-        rows = np.empty(len(index), TICK)
-        rows = rows[: hub._gather(index, rows.view(np.uint8))]
+        places = hub._read_index(channel, wanted)
+        rows = np.empty(len(places), TICK)
+        rows = rows[: hub._gather(places, rows.view(np.uint8))]
         others = np.flatnonzero((rows["bid"] != bid) | (rows["ask"] != ask))
-        if len(others) or len(index) < wanted:
+        if len(others) or len(places) < wanted:
             break
         wanted *= 8
     same = rows[int(others[-1]) + 1 :] if len(others) else rows

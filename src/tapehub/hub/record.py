@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from operator import index
 
 from tapehub.errors import ConfigError
 from tapehub.model.records import Kind
 
-__all__ = ["INTERVAL_KINDS", "Record", "parse_kinds"]
+__all__ = ["INTERVAL_KINDS", "Record", "parse_kinds", "parse_start"]
 
-INTERVAL_KINDS = 1 << Kind.TICK | 1 << Kind.WATERMARK | 1 << Kind.CLOCK
+INTERVAL_KINDS = sum(
+    1 << kind
+    for kind in (
+        Kind.TICK, Kind.WATERMARK, Kind.CLOCK, Kind.CANDLE, Kind.CLEAR, Kind.GAP, Kind.CHANNEL, Kind.CALENDAR,
+    )
+)  # fmt: skip
 """What a reader of intervals has to see."""
 
 
@@ -55,3 +61,26 @@ def parse_kinds(kinds: str | Iterable[str]) -> tuple[int, bool]:
             known = ", ".join(kind.name.lower() for kind in Kind)
             raise ConfigError(f"kind {name!r} is not one of {known}, interval, all")
     return mask, intervals
+
+
+def parse_start(start: int | str, head_of: Callable[[], int]) -> int | str:
+    """Read where a stream begins: ``now``, ``oldest``, or a sequence number up to the head of the log.
+
+    Args:
+        head_of: gives the head; asked for a number alone.
+
+    Raises:
+        ConfigError: it is none of these. A time is none either: records do not stand in the order of their times.
+    """
+    if isinstance(start, str) and start in ("now", "oldest"):
+        return start
+    told = f"start is {start!r}, expected 'now', 'oldest' or a sequence number"
+    try:
+        line = index(start)  # type: ignore[arg-type]
+    except TypeError:
+        raise ConfigError(told) from None
+    if isinstance(start, bool) or line < 0:
+        raise ConfigError(f"{told}, 0 or more")
+    if line > (head := head_of()):
+        raise ConfigError(f"{told} up to {head}, the head of the log: nothing is there yet; begin at 'now'")
+    return line

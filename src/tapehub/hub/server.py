@@ -2,30 +2,51 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tapehub.errors import HubError, HubHeld
+from tapehub.errors import HubHeld, TapehubError
 from tapehub.hub import clock
+from tapehub.hub.calendars import log_sessions
 from tapehub.hub.datahub import DataHub
+from tapehub.hub.retention import checked, set_retention
 from tapehub.model.policies import ClockMode
+from tapehub.model.sessions import Sessions
 
 __all__ = ["HubServer"]
 
 _SECOND = 1_000_000_000
+_log = logging.getLogger(__name__)
 
 
 class HubServer:
     """Serve one hub directory: hold its server lock, close its intervals, keep its segments ready.
 
+    Args:
+        calendars: the markets' hours with their holidays, in place of those that the hub has; None leaves these.
+        retention_bytes, retention_days: how much of the log is kept from now on; None leaves what the hub has.
+        options: as of `DataHub.open`.
+
     Raises:
         HubHeld: another server holds the directory; the message says which process since when.
     """
 
-    def __init__(self, path: str | Path | None = None, *, name: str = "server", **options: Any) -> None:
+    def __init__(
+        self,
+        path: str | Path | None = None,
+        *,
+        name: str = "server",
+        calendars: Iterable[Sessions] | None = None,
+        retention_bytes: int | None = None,
+        retention_days: float | None = None,
+        **options: Any,
+    ) -> None:
+        checked(retention_bytes, retention_days)
         self.hub = DataHub.open(path, create=True, name=name, **options)
         if not self.hub._try_serve():
             holder = self.hub.server()
@@ -33,6 +54,9 @@ class HubServer:
             who = f"process {holder[0]}, started {holder[1]:%Y-%m-%d %H:%M:%S} UTC" if holder else "another process"
             raise HubHeld(f"{who}, serves this hub already: {self.hub.path}; attach to it, or stop it first")
         self.started = datetime.now(UTC)
+        log_sessions(self.hub, calendars or (), replace=calendars is not None)
+        set_retention(self.hub, bytes_max=retention_bytes, days_max=retention_days)
+        self.hub._names.apply_overrides()
         clock.set_watermark_mode(self.hub, clock.WATERMARK_SERVER)
         self._next_watermark = 0
 
@@ -41,11 +65,13 @@ class HubServer:
         self.hub.set_clock(mode, **options)
 
     def run(self, stop: threading.Event) -> None:
-        """Beat until told to stop. A full disk or a stalled writer delays a beat and ends nothing."""
+        """Beat until told to stop. A full disk, a stalled writer or a clock before 1990 delays a beat, no more."""
         while not stop.is_set():
             try:
                 wait_s = self.beat()
-            except HubError as error:
+            except TapehubError as error:
+                if str(error) != self.last_error:  # not ten times a second while a disk is full
+                    _log.error("a beat failed: %s", error)
                 self.last_error = str(error)
                 wait_s = 0.1
             stop.wait(wait_s)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tapehub.hub import marks, reading
+from tapehub.hub import accounts, marks, reading, retention
 from tapehub.hub.naming import symbol_of
 from tapehub.model.calendars import CalendarId
 from tapehub.model.policies import ClockMode
@@ -147,19 +147,9 @@ def get_status(hub: DataHub) -> dict[str, Any]:
         "processes": [slot for slot in slots if slot["alive"]],
         "readers": readers(hub),
         "feeds": marks.feed_reports(hub),
-        "days_left": _days_left(hub, state),
+        "days_left": retention.days_left(hub, state),
         "warm_start_errors": dict(hub.warm_start_errors),
     }
-
-
-def _days_left(hub: DataHub, state: dict[str, Any]) -> float | None:
-    """At the pace so far, days until the log reaches the size at which old segments are dropped."""
-    age_s = datetime.now(UTC).timestamp() - int(state["created_ns"]) / 1e9
-    held = (int(state["head"]) - int(state["oldest"])) * 64
-    written = int(state["head"]) * 64
-    if age_s < 60 or written == 0:
-        return None
-    return max(0.0, (10 * 2**30 - held) / (written / age_s) / 86_400)
 
 
 def readers(hub: DataHub) -> list[dict[str, Any]]:
@@ -178,9 +168,13 @@ def server(hub: DataHub) -> tuple[int, datetime, str] | None:
 
 
 def ledger(hub: DataHub) -> dict[str, Any]:
-    """Account for every record at every hop, and per instrument."""
+    """Account for every record at every hop, and per instrument.
+
+    ``balanced``: every tick of the log is in the views, and what feeds received is what they published, and what was a
+    duplicate, refused, quarantined, is in flight or lost. Callers who received nothing owe nothing: what of theirs was
+    refused is in ``refused`` alone.
+    """
     state = hub._hub_state()
-    slots = hub._slots()
     by_kind = {kind.name.lower(): int(state["by_kind"][kind]) for kind in Kind if kind is not Kind.TICK}
     ticks = int(state["records"]) - sum(int(count) for count in state["by_kind"])
     rows: dict[str, dict[str, int]] = {}
@@ -199,32 +193,20 @@ def ledger(hub: DataHub) -> dict[str, Any]:
             "candles_built": int(rare["candles_built"]),
             "order_flow": int(rare["flow_updates"]),
         }
-    lost_before = int(state["lost_in_producers"])
-    received = sum(slot["received"] for slot in slots) + lost_before
-    refused = sum(slot["refused"] for slot in slots)
-    duplicates = sum(slot["duplicates"] for slot in slots)
-    quarantined = sum(slot["quarantined"] for slot in slots)
+    account = accounts.account_of(hub)
     return {
         "records": int(state["records"]),
         "ticks": ticks,
         "by_kind": by_kind,
         "instruments": rows,
         "feeds": {feed: told.get("counts", {}) for feed, told in marks.feed_reports(hub).items()},
-        "received": received,
-        "refused": refused,
-        "duplicates": duplicates,
-        "quarantined": quarantined,
-        "acknowledged": sum(slot["published"] for slot in slots),
-        "lost_in_producer": lost_before + _lost_in_producers(slots),
-        "balanced": applied == ticks,
+        "received": account.received,
+        "published": account.published,
+        "in_flight": account.in_flight,
+        "refused": account.refused + account.refused_callers,
+        "duplicates": account.duplicates,
+        "quarantined": account.quarantined,
+        "acknowledged": account.acknowledged,
+        "lost_in_producer": account.lost_in_producer,
+        "balanced": applied == ticks and account.balanced,
     }
-
-
-def _lost_in_producers(slots: list[dict[str, Any]]) -> int:
-    """Count what dead producers had received and neither published nor explained; without a receiver, nothing."""
-    return sum(
-        max(0, slot["received"] - slot["published"] + slot["others"] - slot["refused"] - slot["duplicates"]
-            - slot["quarantined"])
-        for slot in slots
-        if slot["received"] and not slot["alive"]
-    )  # fmt: skip

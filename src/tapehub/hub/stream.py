@@ -12,13 +12,13 @@ import numpy.typing as npt
 
 from tapehub._native import Follower
 from tapehub.errors import ConfigError, HubClosed, HubError, Lapped
-from tapehub.hub import blobs
+from tapehub.hub import blobs, cursors
 from tapehub.hub.batch import Batch
 from tapehub.hub.intervals import IntervalWatch
+from tapehub.hub.lineage import Identity, identity_of, parted
 from tapehub.hub.naming import symbol_of
-from tapehub.hub.paths import make_folder
-from tapehub.hub.reading import EVER, NEVER
-from tapehub.hub.record import INTERVAL_KINDS, Record, parse_kinds
+from tapehub.hub.reading import EVER, NEVER, record_from
+from tapehub.hub.record import INTERVAL_KINDS, Record, parse_kinds, parse_start
 from tapehub.model.policies import OnLap, WaitStrategy
 from tapehub.model.records import TICK, Kind
 from tapehub.model.timeframes import parse
@@ -37,7 +37,8 @@ _SLICE_NS = 200_000_000  # between looks at signals and at the hub's identity
 class Stream:
     """Read the log in order from one place on. One reader: not to be shared between threads.
 
-    Order: the log's. Loss: only what retention dropped before it was read, counted in ``lost``. Duplicates: none.
+    Order: the log's. Loss: only what retention dropped before it was read, or went with a tail that a recovery cut or
+    a hub that was replaced; counted in ``lost``. Duplicates: none. In another hub's log it begins at the oldest.
     """
 
     def __init__(
@@ -72,32 +73,54 @@ class Stream:
         self._mask_of = -1
         self._buffer = np.empty(_READ_AHEAD, TICK)
         self._ready: list[Any] = []
+        self._record_lines: list[int] = []  # of the last poll's records: a candle's own seq is that of what made it
         self._closed = False
-        self._attach(self._start(start))
+        self._under = identity_of(hub)
+        self._moved: tuple[int, str] | None = None
+        """Records lost before the next one, and why: told, or raised, with the next read."""
+        self._attach(self._start(parse_start(start, lambda: hub.head)))
 
-    def _start(self, start: int | str) -> int:
+    def _start(self, start: int | str) -> int | None:
+        """Find the line that is read first; None: the head of the log, wherever it is by then."""
         hub = self._hub
         oldest = int(hub._hub_state()["oldest"])
         if self._durable and start == "now":
-            kept = hub.path / "cursors" / self._name
-            if kept.exists():
-                return int(kept.read_text().split()[0])
+            kept = cursors.kept(hub.path, self._name)
+            if kept is not None:
+                return self._resume(*kept)
         if start == "now":
-            return hub.head
+            return None
         if start == "oldest":
             return oldest
-        if isinstance(start, str):
-            raise ConfigError(f"start is {start!r}, expected 'now', 'oldest' or a sequence number")
-        return int(start)
+        assert isinstance(start, int)
+        return record_from(hub, start)
 
-    def _attach(self, position: int) -> None:
+    def _resume(self, position: int, under: Identity | None) -> int:
+        """Find where to go on that stood at a position of some history, perhaps another than the one that is there."""
+        if under is None:  # by an older version: it may have stood behind the newest cut, and count nothing here
+            under = Identity(self._under.hub_id, max(1, self._under.epoch - 1))
+        going_on = self._continued(position, under)
+        if going_on != position:
+            self._lose(max(0, position - going_on) if under.hub_id == self._under.hub_id else 0, under)
+        return going_on
+
+    def _continued(self, position: int, under: Identity) -> int:
+        """Find the line at which what lies there now goes on for a reader that stood at a line of another history."""
+        if under.hub_id != self._under.hub_id:
+            return int(self._hub._hub_state()["oldest"])
+        return min(position, parted(self._hub, under.epoch))
+
+    def _attach(self, position: int | None) -> None:
+        self._watch: IntervalWatch | None = None
+        if self._wants_intervals:
+            self._watch = IntervalWatch(self._hub, self._channels(), self._timeframes, position)
+            position = self._watch.position
+        elif position is None:
+            position = self._hub.head
         self._follower = Follower(self._hub, position, self._kinds, self._channels(), self._spins)
         self._incarnation = self._hub._incarnation
         self._ordinal = self._ordinal_at(position)
         self._cursor = self._hub._open_cursor(self._name, position)
-        self._watch: IntervalWatch | None = None
-        if self._wants_intervals:
-            self._watch = IntervalWatch(self._hub, self._symbols, self._timeframes, position)
 
     # ------------------------------------------------------------ reading
 
@@ -163,9 +186,9 @@ class Stream:
                 return self._ready.pop()
             if self._closed:
                 raise HubClosed("this stream was closed: open another one")
-            tick = None if self._watch else self._follower.next(0)
+            tick = None if self._watch or self._moved else self._follower.next(0)
             if tick is None:
-                if self._watch or self._follower.stopped:
+                if self._watch or self._moved or self._follower.stopped:
                     self._fill()
                     if self._ready:
                         continue
@@ -193,10 +216,14 @@ class Stream:
             raise HubClosed("this stream was closed: open another one")
         hub = self._hub
         head = hub.head
-        if hub._incarnation != self._incarnation:  # the hub was replaced, or this is a forked child
-            self._attach(min(self._position, head))
+        if hub._incarnation != self._incarnation:  # the hub was replaced or opened anew, or this is a forked child
+            self._move()
+        if self._moved and (lost := self._tell_lost()):
+            return 0, [], lost
         if self._symbols is not None:
             self._follower.set_channels(self._channels())
+            if self._watch:
+                self._watch.want(self._channels())
         after, count, records, other, oldest = hub._scan(
             self._position, head, self._channels(), self._kinds, NEVER, EVER, rows.view(np.uint8)
         )
@@ -210,8 +237,12 @@ class Stream:
             others += self._watch.after_ticks(rows[:count])
             if not self._wants(Kind.TICK):  # they were read for the intervals alone
                 count = 0
-        while other and len(others) < len(rows):  # a run of other kinds, up to the next wanted tick
+        self._record_lines = [0] * len(others)
+        while other:  # a run of other kinds, up to the next wanted tick
             others += self._other(other)
+            self._record_lines += [other] * (len(others) - len(self._record_lines))
+            if len(others) >= len(rows):  # before the next one is looked for: the position would be behind it
+                break
             after, _, records, other, _ = hub._scan(
                 self._position, head, self._channels(), self._kinds, NEVER, EVER, _NO_ROWS
             )
@@ -221,16 +252,56 @@ class Stream:
                     self._ordinal += records
         return count, others, lost
 
+    def _move(self) -> None:
+        """Attach to what lies there now; count what was not read of a history that is not there any more."""
+        hub, before = self._hub, self._under
+        # What was read ahead is of the hub that was: nobody can tell there any more how many records it stands for.
+        exact = not self._follower.rewind() and self._ordinal is not None
+        ordinal = (self._ordinal or 0) + self._follower.take_passed()
+        position = self._follower.position
+        head, records = hub._left
+        unread = max(0, records - ordinal if exact else head - position)
+        self._under = identity_of(hub)
+        if self._under == before:
+            self._attach(position)
+            return
+        going_on = self._continued(position, before)
+        if going_on == position and self._under.hub_id == before.hub_id:  # what lies before the cut is still to be read
+            cut = parted(hub, before.epoch)
+            unread = max(0, unread - (int(hub._records_before(cut)) - ordinal if exact else cut - position))
+        self._lose(unread, before)
+        self._attach(going_on)
+
+    def _lose(self, lost: int, before: Identity) -> None:
+        if not lost and self._on_lap is not OnLap.RAISE:
+            return
+        if self._under.hub_id != before.hub_id:
+            why = f"hub {self._under.hub_id[:8]} lies at {self._hub.path} in place of {before.hub_id[:8]}"
+        else:
+            why = f"the tail of the log was cut in a recovery: epoch {self._under.epoch} in place of {before.epoch}"
+        self._moved = lost, why
+
+    def _tell_lost(self) -> int:
+        assert self._moved is not None
+        (lost, why), self._moved = self._moved, None
+        self.lost += lost
+        if self._on_lap is OnLap.RAISE:
+            at = self._position
+            raise Lapped(f"{why}; {lost} records are lost to this stream, it goes on at {at}", lost=lost, oldest=at)
+        return lost
+
     def _lap(self, oldest: int) -> int:
         """Go on at the oldest record that is left, and count what is gone."""
         before = self._hub._records_before(oldest)
         lost = before - self._ordinal if self._ordinal is not None else oldest - self._position
         self._position, self._ordinal = oldest, before
         self.lost += lost
+        if self._watch:
+            self._watch.begin(self._channels(), oldest)
         if self._on_lap is OnLap.RAISE:
             raise Lapped(
                 f"{lost} records were dropped before this stream read them, it goes on at {oldest}: "
-                f"raise retention_bytes, or give the stream a durable name",
+                f"raise [hub] retention_bytes in tapehub.toml, or give the stream a durable name",
                 lost=lost,
                 oldest=oldest,
             )
@@ -242,12 +313,12 @@ class Stream:
         if record is None:
             return []
         kind, _, ts_event, _, ts_publish, one, two, instrument, source, flags, payload = record
-        if kind == Kind.CANDLE:
-            return list(hub._candle_objects(np.frombuffer(payload, np.uint8)[:96].copy())) if self._wants(kind) else []
         if kind == Kind.ORDER_FLOW:
             return [hub._order_flow_object(seq)]
         out: list[Any] = []
-        if self._wants(kind):
+        if kind == Kind.CANDLE and self._wants(kind):
+            out += hub._candle_objects(np.frombuffer(payload, np.uint8)[:96].copy())
+        elif self._wants(kind):
             known = instrument < hub._instrument_count()
             sources = hub.sources
             out.append(
@@ -262,8 +333,8 @@ class Stream:
                     payload=blobs.load(hub.path, flags, payload),
                 )
             )
-        if self._watch and kind in (Kind.WATERMARK, Kind.CLOCK):
-            out += self._watch.after_watermark(kind, ts_event, flags, payload)
+        if self._watch and INTERVAL_KINDS >> kind & 1:
+            out += self._watch.after_record(seq)
         return out
 
     def _wants(self, kind: int) -> bool:
@@ -299,11 +370,7 @@ class Stream:
         """Keep the position of a durable stream on disk; what is before it may be dropped."""
         if not self._durable:
             raise ConfigError("this stream is not durable: open it with durable=True and a name")
-        folder = self._hub.path / "cursors"
-        make_folder(folder)
-        temporary = folder / f".{self._name}.tmp"
-        temporary.write_text(f"{self._position}\n")
-        temporary.replace(folder / self._name)
+        cursors.keep(self._hub.path, self._name, self._position, self._under)
 
     def close(self) -> None:
         """Give the reader's place back."""

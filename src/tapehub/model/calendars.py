@@ -1,7 +1,7 @@
 """When markets trade and where candles are cut: New York's clock, sessions, holidays, intervals.
 
 Day and week begin at 17:00 in New York, so at 21:00 or 22:00 UTC. Everything here is computed into tables of UTC
-nanoseconds once, so that whoever asks (numpy here, C++ in the hub) only compares.
+nanoseconds once (`sessions.Sessions`), so that whoever asks only compares.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from enum import IntEnum
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -17,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tapehub.errors import ConfigError
+from tapehub.model.sessions import CalendarId, Ns, Sessions
 from tapehub.model.timeframes import Timeframe, parse
 
 __all__ = [
@@ -28,12 +28,11 @@ __all__ = [
     "closure_of",
     "interval_of",
     "intervals_of",
+    "is_holiday",
     "local_ns",
     "utc_ns",
     "zone_transitions",
 ]
-
-Ns = npt.NDArray[np.int64]
 
 NEW_YORK = "America/New_York"
 FIRST_YEAR = 1990
@@ -45,14 +44,6 @@ _WEEK = 7 * _DAY
 _CUT = 17 * _HOUR  # the trading day begins at 17:00 New York
 _SUNDAY = 3 * _DAY  # 1970-01-04, the first Sunday after the epoch (a Thursday)
 _FOUR_HOURS = 4 * _HOUR
-
-
-class CalendarId(IntEnum):
-    """Number a calendar as ``layout.hpp`` does."""
-
-    FX = 0
-    METALS = 1
-    ALWAYS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,44 +157,20 @@ def interval_of(timeframe: str | Timeframe, ts_ns: int, week_days: int = 5) -> t
 # ---------------------------------------------------------------- sessions
 
 
-@dataclass(frozen=True, slots=True)
-class Calendar:
-    """Tell when a market is open.
+class Calendar(Sessions):
+    """Work out a market's sessions from its weekly hours and its holidays, for the years 1990 to 2061.
 
-    Attributes:
-        id: FX (Sunday 17:00 to Friday 17:00 New York), METALS (the same with a break from 17:00 to 18:00 every day)
-            or ALWAYS.
+    Args:
+        calendar: FX (Sunday 17:00 to Friday 17:00 New York), METALS (the same with a break from 17:00 to 18:00 every
+            day) or ALWAYS.
         closures: holidays of the configuration, see `closure_of`.
     """
 
-    id: CalendarId
-    closures: tuple[Closure, ...] = ()
+    __slots__ = ("closures",)
 
-    @property
-    def week_days(self) -> int:
-        """Count the trading days of a week: 5 or 7."""
-        return 7 if self.id is CalendarId.ALWAYS else 5
-
-    def sessions(self, first_year: int = FIRST_YEAR, last_year: int = LAST_YEAR) -> tuple[Ns, Ns]:
-        """Tabulate the sessions of these years: ``(open_ns, close_ns)``, ascending, UTC, close exclusive."""
-        return _sessions(self, first_year, last_year)
-
-    def is_open(self, ts_ns: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-        """Tell, for each instant, whether the market is open."""
-        opens, closes = self.sessions()
-        ts = np.asarray(ts_ns, dtype=np.int64)
-        if not len(opens):
-            return np.zeros(ts.shape, dtype=np.bool_)
-        at = np.searchsorted(opens, ts, side="right") - 1
-        return np.asarray((at >= 0) & (ts < closes[np.maximum(at, 0)]), dtype=np.bool_)
-
-    def next_open(self, ts_ns: int) -> int | None:
-        """Give the first opening after an instant, or None when there is none."""
-        return _next(self.sessions()[0], ts_ns)
-
-    def next_close(self, ts_ns: int) -> int | None:
-        """Give the first closing after an instant, or None when there is none."""
-        return _next(self.sessions()[1], ts_ns)
+    def __init__(self, calendar: CalendarId, closures: tuple[Closure, ...] = ()) -> None:
+        super().__init__(calendar, *_sessions(calendar, closures))
+        self.closures = closures
 
 
 def calendar_of(calendar: CalendarId | str, holidays: Iterable[str | date] = ()) -> Calendar:
@@ -217,6 +184,11 @@ def calendar_of(calendar: CalendarId | str, holidays: Iterable[str | date] = ())
             raise ConfigError(f"calendar {calendar!r}: expected fx, metals or always")
         calendar = CalendarId[calendar.upper()]
     return Calendar(calendar, tuple(sorted((closure_of(day) for day in holidays), key=lambda row: row.start_ns)))
+
+
+def is_holiday(market: Sessions, ts_ns: int) -> bool:
+    """Tell whether a market is closed at an instant at which its weekly hours would have it open."""
+    return not market.is_open(ts_ns) and bool(Calendar(market.id).is_open(ts_ns))
 
 
 def closure_of(holiday: str | date) -> Closure:
@@ -251,31 +223,22 @@ def _wall(moment: datetime) -> int:
     return (moment - datetime(1970, 1, 1)) // timedelta(microseconds=1) * 1000
 
 
-def _next(instants: Ns, ts_ns: int) -> int | None:
-    at = int(np.searchsorted(instants, ts_ns, side="right"))
-    ends = (np.iinfo(np.int64).min, np.iinfo(np.int64).max)
-    return int(instants[at]) if at < len(instants) and instants[at] not in ends else None
-
-
 @lru_cache(maxsize=64)
-def _sessions(calendar: Calendar, first_year: int, last_year: int) -> tuple[Ns, Ns]:
+def _sessions(calendar: CalendarId, closures: tuple[Closure, ...]) -> tuple[Ns, Ns]:
     bounds = np.iinfo(np.int64)
-    if calendar.id is CalendarId.ALWAYS:
+    if calendar is CalendarId.ALWAYS:
         opens, closes = np.array([bounds.min], dtype=np.int64), np.array([bounds.max], dtype=np.int64)
     else:
-        first = _wall(datetime(first_year, 1, 1))
-        sundays = np.arange(
-            first - (first - _SUNDAY) % _WEEK, _wall(datetime(last_year + 1, 1, 1)), _WEEK, dtype=np.int64
-        )
-        if calendar.id is CalendarId.FX:
+        first = _wall(datetime(FIRST_YEAR, 1, 1))
+        last = _wall(datetime(LAST_YEAR + 1, 1, 1))
+        sundays = np.arange(first - (first - _SUNDAY) % _WEEK, last, _WEEK, dtype=np.int64)
+        if calendar is CalendarId.FX:
             opens, closes = utc_ns(sundays + _CUT), utc_ns(sundays + 5 * _DAY + _CUT)
         else:
             days = (sundays[:, None] + np.arange(5, dtype=np.int64) * _DAY).ravel()
             opens, closes = utc_ns(days + _CUT + _HOUR), utc_ns(days + _DAY + _CUT)
-    for closure in calendar.closures:
+    for closure in closures:
         opens, closes = _cut_out(opens, closes, closure)
-    for table in (opens, closes):
-        table.setflags(write=False)
     return opens, closes
 
 

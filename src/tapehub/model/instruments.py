@@ -16,6 +16,7 @@ from typing import Any
 
 from tapehub.errors import ConfigError, InvalidRecord
 from tapehub.model.calendars import CalendarId
+from tapehub.model.epics import symbol_of
 
 __all__ = ["SYMBOL_BYTES_MAX", "TABLE", "Instrument", "InstrumentBook", "normalise", "symbol_in"]
 
@@ -28,13 +29,14 @@ class Instrument:
 
     Attributes:
         symbol: canonical name, at most 31 bytes, such as ``"EUR_USD"``.
-        base, quote: currencies (or asset and currency); empty when unknown.
+        base, quote: currencies (or asset and currency: ``"DE40"``, ``"EUR"``); empty when unknown.
         pip_size: in price units; 0.0 is *undeclared*, and a spread then is in price units.
         decimals: digits after the point of a venue's quote.
         price_low, price_high: plausible band; 0.0, 0.0 when nothing is known.
         calendar: when its market is open.
         declared: whether the table or the configuration knows it, or it is shaped like a pair.
         input_scale: factor that turns incoming prices into market units; 1.0 unless the configuration says otherwise.
+        source: which one reads of the symbol answer from; empty: the first, but a feed goes before what callers push.
     """
 
     symbol: str
@@ -47,6 +49,7 @@ class Instrument:
     calendar: CalendarId = CalendarId.FX
     declared: bool = True
     input_scale: float = 1.0
+    source: str = ""
 
     @property
     def week_days(self) -> int:
@@ -79,12 +82,13 @@ _METALS = """
     XAU_USD .01 3 200 12000   XAG_USD .0001 5 3 250     XPT_USD .01 3 300 5000    XPD_USD .01 3 100 6000
     XAU_EUR .01 3 200 12000   XAG_EUR .0001 5 3 250
 """
-# CFDs on indices and oil break daily at 17:00 New York as metals do.
+# CFDs on indices and oil break daily at 17:00 New York as metals do. Behind the stroke stands the currency they are
+# quoted in, without which their profit could not be converted.
 _BREAKING = """
-    US500 1 1 500 20000       US30 1 1 5000 120000      NAS100 1 1 900 80000      US2000 1 1 300 8000
-    DE40 1 1 2000 60000       UK100 1 1 2500 25000      FR40 1 1 2000 20000       EU50 1 1 1500 15000
-    ES35 1 1 4000 30000       AU200 1 1 2500 20000      HK50 1 1 6000 80000       JP225 1 1 6000 150000
-    WTI .01 3 5 300           BRENT .01 3 5 300         NATGAS .001 3 .8 40       COPPER .0001 5 .5 15
+    US500/USD 1 1 500 20000   US30/USD 1 1 5000 120000  NAS100/USD 1 1 900 80000  US2000/USD 1 1 300 8000
+    DE40/EUR 1 1 2000 60000   UK100/GBP 1 1 2500 25000  FR40/EUR 1 1 2000 20000   EU50/EUR 1 1 1500 15000
+    ES35/EUR 1 1 4000 30000   AU200/AUD 1 1 2500 20000  HK50/HKD 1 1 6000 80000   JP225/JPY 1 1 6000 150000
+    WTI/USD .01 3 5 300       BRENT/USD .01 3 5 300     NATGAS/USD .001 3 .8 40   COPPER/USD .0001 5 .5 15
 """
 _CRYPTO = """
     BTC_USD 1 1 100 2000000   BTC_EUR 1 1 100 2000000   BTC_USDT 1 1 100 2000000  ETH_USD .01 2 20 100000
@@ -115,8 +119,10 @@ _SHAPE = re.compile(r"([A-Za-z0-9]{2,7})[_/.: -]([A-Za-z0-9]{2,7})\Z", re.ASCII)
 def _rows(text: str, calendar: CalendarId) -> Iterable[Instrument]:
     words = text.split()
     for i in range(0, len(words), 5):
-        symbol, pip, decimals, low, high = words[i : i + 5]
+        name, pip, decimals, low, high = words[i : i + 5]
+        symbol, _, currency = name.partition("/")
         base, _, quote = symbol.partition("_")
+        quote = quote or currency
         yield Instrument(symbol, base, quote, float(pip), int(decimals), float(low), float(high), calendar)
 
 
@@ -137,8 +143,8 @@ def normalise(symbol: str) -> str:
     """Give the canonical name of a symbol.
 
     ``EURUSD``, ``EUR/USD``, ``eur_usd``, ``EUR-USD`` are ``EUR_USD``; ``XBT/USD`` is ``BTC_USD``; ``SPX500_USD`` is
-    ``US500``. A name
-    that is neither a pair nor in the table is returned as it came: case may carry meaning in a venue's codes.
+    ``US500``. A name that is neither a pair nor in the table is returned as it came: case may carry meaning in a
+    venue's codes.
 
     Raises:
         InvalidRecord: the name is empty, longer than 31 bytes, or has control characters.
@@ -154,7 +160,7 @@ def normalise(symbol: str) -> str:
     if match := _SHAPE.match(upper):
         base, quote = (_SYNONYMS.get(code, code) for code in match.groups())
         known = _ALIASES.get(base, base)
-        if known in TABLE and "_" not in known:  # an index or a commodity, with its currency appended
+        if known in TABLE and "_" not in known and quote in _CODES:  # an index or a commodity, with its currency
             return known
         if {base, quote} <= _CODES or (len(base) == len(quote) == 3 and (base + quote).isalpha()):
             return f"{base}_{quote}"
@@ -215,8 +221,12 @@ class InstrumentBook:
         return self._rows.get(name) or TABLE.get(name) or _by_rule(name)
 
     def name(self, symbol: str) -> str:
-        """Give the canonical name; aliases declared here come first."""
-        return self._aliases.get(symbol) or normalise(symbol)
+        """Give the canonical name; aliases declared here come first, then IG's epics of `tapehub.model.epics`."""
+        return self._aliases.get(symbol) or symbol_of(symbol.strip()) or normalise(symbol)
+
+    def overridden(self) -> Iterable[Instrument]:
+        """Give what was declared here, over the table."""
+        return tuple(self._rows.values())
 
     def alias(self, alias: str, symbol: str) -> None:
         """Let a venue's own name (an IG epic) stand for a symbol.
@@ -244,6 +254,8 @@ class InstrumentBook:
         except TypeError as error:
             known = ", ".join(sorted(set(Instrument.__dataclass_fields__) - {"symbol", "declared"}))
             raise ConfigError(f"instrument {row.symbol}: {error}; the fields are {known}") from None
+        if not isinstance(fields.get("source", ""), str) or len(row.source.encode()) > SYMBOL_BYTES_MAX:
+            raise ConfigError(f"instrument {row.symbol}: source is {row.source!r}, expected the name of one, as 'ig'")
         if not (0 < row.pip_size < 1e6 and row.input_scale > 0 and 0 <= row.price_low <= row.price_high):
             raise ConfigError(
                 f"instrument {row.symbol}: pip_size {row.pip_size}, input_scale {row.input_scale}, price_low "

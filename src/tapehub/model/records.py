@@ -147,6 +147,9 @@ class Kind(IntEnum):
     EPOCH = 18
     NOTE = 19
     COMPARISON = 20
+    AGENT = 21
+    ACCOUNT = 22
+    HALT = 23
 
 
 class TickFlag(IntEnum):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -90,7 +91,8 @@ class Ledger:
     Args:
         path: the file; it is made with the first booking.
         clock: ns UTC, of this machine's wall.
-        reserve: points never to be spent; the one written down last time when None.
+        reserve: points never to be spent; the one chosen last time when None, else the share.
+        reserved_share: part of the total that is left to the user's order code, where no reserve was ever chosen.
         total_assumed: what to go by until the first reply.
 
     Raises:
@@ -98,13 +100,22 @@ class Ledger:
     """
 
     def __init__(
-        self, path: Path, clock: Callable[[], int], *, reserve: int | None = None, total_assumed: int = 10_000
+        self,
+        path: Path,
+        clock: Callable[[], int],
+        *,
+        reserve: int | None = None,
+        reserved_share: float = 0.0,
+        total_assumed: int = 10_000,
     ) -> None:
         if (reserve or 0) < 0 or total_assumed < 0:
             raise ConfigError(f"reserve {reserve}, allowance {total_assumed}: expected 0 points or more")
+        if not 0 <= reserved_share < 1:
+            raise ConfigError(f"reserved_share is {reserved_share}, expected 0 up to 1: the part left for orders")
         self._path = path
         self._clock = clock
         self._reserve = reserve
+        self._reserved_share = reserved_share
         self._total_assumed = total_assumed
 
     def read(self) -> Allowance:
@@ -183,8 +194,15 @@ class Ledger:
             remaining, bookings = total, tuple(row for row in bookings if row.booked_ns >= expires_ns)
             expires_ns = 0
         booked = sum(row.points for row in bookings if row.booked_ns > now_ns - _TERM_NS)
-        reserve = book.reserve if self._reserve is None else self._reserve
+        reserve = self._reserve_of(book, total)
         return Allowance(remaining, total, expires_ns, reserve, booked, bool(book.total))
+
+    def _reserve_of(self, book: _Book, total: int) -> int:
+        if self._reserve is not None:
+            return self._reserve
+        if book.chosen or not self._reserved_share:
+            return book.reserve
+        return math.ceil(total * self._reserved_share)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -210,8 +228,9 @@ class Ledger:
             ) from None
 
     def _save(self, book: _Book) -> None:
-        if self._reserve is not None:
-            book = replace(book, reserve=self._reserve)
+        # Written down in either case, for whoever reads the file without the configuration.
+        reserve = self._reserve_of(book, book.total or self._total_assumed)
+        book = replace(book, reserve=reserve, chosen=book.chosen or self._reserve is not None)
         aside = self._path.with_suffix(".new")
         handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
@@ -230,12 +249,17 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class _Book:
-    """Hold what the file holds."""
+    """Hold what the file holds.
+
+    Attributes:
+        chosen: somebody named the reserve; else it is a share of the total.
+    """
 
     remaining: int = 0
     total: int = 0
     expires_ns: int = 0
     reserve: int = 0
+    chosen: bool = False
     next_number: int = 1
     bookings: tuple[Booking, ...] = ()
 
@@ -248,4 +272,5 @@ class _Book:
         every = [*numbers.values(), *(number for row in bookings for number in (row.number, row.points, row.booked_ns))]
         if not all(type(number) is int and number >= 0 for number in every):
             raise ValueError(f"numbers are {every}, expected integers from 0")
-        return cls(**numbers, bookings=bookings)
+        # A file of before there was a share: what is above 0 was chosen.
+        return cls(**numbers, chosen=bool(value.get("chosen", numbers["reserve"] > 0)), bookings=bookings)

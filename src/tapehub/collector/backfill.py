@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from tapehub.collector.allowance import Allowance
 from tapehub.errors import AllowanceExceeded, ConfigError
-from tapehub.model.calendars import Calendar
+from tapehub.model.sessions import Sessions
 
 __all__ = ["MINUTE", "GapSpan", "Minutes", "Plan", "Request", "missing_minutes", "plan_requests", "spans_of", "touched"]
 
@@ -85,7 +85,7 @@ class Plan:
 
 
 def missing_minutes(
-    calendar: Calendar,
+    calendar: Sessions,
     start_ns: int,
     end_ns: int,
     built: Minutes,

@@ -19,14 +19,14 @@ from tapehub.collector.repair import Request
 from tapehub.errors import ConfigError, FeedError, HubError, MissingExtra, TapehubError
 from tapehub.feeds.backoff import Backoff
 from tapehub.feeds.feed import Event, Feed, LiveFeed, Quotes, Status, StatusKind
-from tapehub.hub.paths import make_folder
+from tapehub.hub.paths import file_mode, make_folder
 from tapehub.model.policies import ClockMode
 from tapehub.quality import Rhythm
 
 if TYPE_CHECKING:
     from tapehub.hub import DataHub
 
-__all__ = ["Collector", "load_rhythm", "save_rhythm"]
+__all__ = ["Collector", "load_rhythm", "rhythm_path", "save_rhythm"]
 
 TIMER_S = 0.25
 """Of real time; what the timer looks at is measured in hub time."""
@@ -65,7 +65,11 @@ class Collector:
         """Errors of the feed, and of the work on its events, by type."""
         self.restarts = 0
         options.setdefault("follows_events", int(hub._hub_state()["clock_mode"]) == ClockMode.EVENT)
+        if isinstance(feed, LiveFeed) and feed.counts_received:
+            feed.on_received = hub._receive
+            options.setdefault("precounted", True)
         options.setdefault("rhythm", load_rhythm(hub, feed.name))
+        hub._repair()  # else the last tick of a collector killed in mid-write, and the clock, are not yet seen whole
         self.core = Core(
             hub,
             feed.name,
@@ -121,6 +125,10 @@ class Collector:
                 self._take(Status(StatusKind.DISCONNECTED, detail=why))
                 if not isinstance(self._feed, LiveFeed) and isinstance(error, FeedError):
                     raise  # a recording that cannot be read will not be any better next time
+            finally:
+                if isinstance(self._feed, LiveFeed):  # closed by now, whatever ended it
+                    with suppress(HubError):  # a hub that is gone counts nothing
+                        self.core.publisher.left(self._feed.take_left(), self._feed.name)
             wait_s = backoff.next_s()
             self.restarts += 1
             self.core.link.on_restart(why, wait_s, self._hub.now())
@@ -132,7 +140,11 @@ class Collector:
         while True:
             await self._sleep(TIMER_S)
             try:
+                if isinstance(self._feed, LiveFeed):
+                    self.core.link.on_remarks(self._feed.remarks)
                 self._ask(self.core.on_time(self._hub.now()))
+                if (opened := self.core.take_opened()) and isinstance(self._feed, LiveFeed):
+                    self._feed.ask_markets(opened)
             except HubError:
                 raise
             except Exception as error:
@@ -186,21 +198,22 @@ class Collector:
 def load_rhythm(hub: DataHub, feed: str) -> Rhythm:
     """Read what earlier runs of a feed learnt; a file that cannot be read is as good as none."""
     with suppress(OSError, ValueError, TypeError, AttributeError):
-        return Rhythm.from_json(json.loads(_rhythm_path(hub, feed).read_text()))
+        return Rhythm.from_json(json.loads(rhythm_path(hub, feed).read_text()))
     return Rhythm()
 
 
 def save_rhythm(hub: DataHub, feed: str, rhythm: Rhythm) -> None:
     """Keep what was learnt in the hub's directory."""
-    path = _rhythm_path(hub, feed)
+    path = rhythm_path(hub, feed)
     make_folder(path.parent)
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(rhythm.to_json(), separators=(",", ":")))
-    temporary.chmod(0o600)
+    temporary.chmod(file_mode(path.parent))
     temporary.replace(path)
 
 
-def _rhythm_path(hub: DataHub, feed: str) -> Path:
+def rhythm_path(hub: DataHub, feed: str) -> Path:
+    """Name the file that keeps a feed's rhythm; it need not exist."""
     return hub.path / "rhythm" / f"{feed}.json"
 
 

@@ -16,15 +16,15 @@ from tapehub.collector.backfill import MINUTE, GapSpan, Minutes, Plan, Request, 
 from tapehub.errors import AllowanceExceeded, FeedError, InvalidRecord
 from tapehub.feeds.prices import Ohlc, PriceReply, PriceRow, Prices
 from tapehub.hub import marks, publishing
-from tapehub.model.calendars import Calendar
 from tapehub.model.policies import PriceBasis
 from tapehub.model.records import CandleFlag
+from tapehub.model.sessions import Sessions
 from tapehub.model.states import GapStatus
 
 if TYPE_CHECKING:
     from tapehub.hub import DataHub
 
-__all__ = ["Filled", "Filling", "MarkGap", "gaps_of", "lacking", "mark_in"]
+__all__ = ["Filled", "Filling", "MarkGap", "close_gaps", "gaps_of", "lacking", "mark_in"]
 
 _EVER = (1 << 63) - 1
 _SCALE_MAX = 2.0
@@ -65,7 +65,7 @@ class Filled:
 
 
 def lacking(
-    hub: DataHub, symbol: str, source: str, calendar: Calendar, start_ns: int, end_ns: int, *, again: bool = False
+    hub: DataHub, symbol: str, source: str, calendar: Sessions, start_ns: int, end_ns: int, *, again: bool = False
 ) -> Minutes:
     """Find the minutes that a hub lacks of one symbol and source: see `missing_minutes`."""
     built, pushed = _held(hub, symbol, source, start_ns, end_ns)
@@ -95,7 +95,7 @@ def _held(hub: DataHub, symbol: str, source: str, start_ns: int, end_ns: int) ->
     """Give the minutes there are candles of: those built from ticks, and those pushed."""
     # Whole minutes: a candle is made of the ticks within the bounds alone.
     first, last = start_ns // MINUTE * MINUTE, -(-end_ns // MINUTE) * MINUTE
-    rows = hub.history(symbol, "1m", _moment(first), _moment(last), source=source).numpy()
+    rows = hub.history(symbol, "1m", start=_moment(first), end=_moment(last), source=source).numpy()
     times = rows["timestamp"].astype(np.int64)
     pushed = (rows["flags"] & int(CandleFlag.PUSHED)) != 0
     return times[~pushed], times[pushed]
@@ -115,7 +115,7 @@ class Filling:
         prices: Prices,
         ledger: Ledger,
         *,
-        calendar_of: Callable[[str], Calendar],
+        calendar_of: Callable[[str], Sessions],
         mark: MarkGap | None = None,
     ) -> None:
         self._hub = hub
@@ -148,8 +148,9 @@ class Filling:
                 except FeedError as error:
                     tally.failure = str(error)
         finally:
-            for symbol in self.filled:
-                self._close_gaps(symbol)
+            if self._mark is not None:
+                for symbol in self.filled:
+                    close_gaps(self._hub, symbol, self._prices.source, self._calendar_of(symbol), self._mark)
         return self.filled
 
     def _fetch(self, request: Request) -> PriceReply:
@@ -270,28 +271,28 @@ class Filling:
             start += start in taken
             self._mark(request.symbol, source, start, end, "unfillable", f"{source} has no usable candle of it")
 
-    def _close_gaps(self, symbol: str) -> None:
-        """Say of each open gap of which nothing is lacking any more what became of it."""
-        if self._mark is None:
-            return
-        source = self._prices.source
-        gaps = gaps_of(self._hub, symbol, source)
-        for gap in gaps:
-            if gap.status != "open" or gap.end_ns == _EVER:
-                continue
-            start, end = gap.start_ns // MINUTE * MINUTE, -(-gap.end_ns // MINUTE) * MINUTE
-            calendar = self._calendar_of(symbol)
-            built, pushed = _held(self._hub, symbol, source, start, end)
-            if len(missing_minutes(calendar, start, end, built, pushed, gaps)):
-                continue
-            whole = not len(missing_minutes(calendar, start, end, built, pushed, [gap]))
-            cause = f"backfill from {source}" if whole else f"{source} lacks some of its minutes"
-            self._mark(symbol, source, gap.start_ns, gap.end_ns, "filled" if whole else "unfillable", cause)
-
     def _refuse(self, tally: Filled, why: str) -> None:
         tally.refused += 1
         if len(tally.remarks) < 5:
             tally.remarks.append(why)
+
+
+def close_gaps(hub: DataHub, symbol: str, source: str, calendar: Sessions, mark: MarkGap) -> int:
+    """Say of each open gap of which nothing is lacking any more what became of it; return of how many."""
+    gaps = gaps_of(hub, symbol, source)
+    closed = 0
+    for gap in gaps:
+        if gap.status != "open" or gap.end_ns == _EVER:
+            continue
+        start, end = gap.start_ns // MINUTE * MINUTE, -(-gap.end_ns // MINUTE) * MINUTE
+        built, pushed = _held(hub, symbol, source, start, end)
+        if len(missing_minutes(calendar, start, end, built, pushed, gaps)):
+            continue
+        whole = not len(missing_minutes(calendar, start, end, built, pushed, [gap]))
+        cause = f"backfill from {source}" if whole else f"{source} lacks some of its minutes"
+        mark(symbol, source, gap.start_ns, gap.end_ns, "filled" if whole else "unfillable", cause)
+        closed += 1
+    return closed
 
 
 def _middle(sides: list[Ohlc]) -> Ohlc:

@@ -8,6 +8,7 @@ times a minute, so that its age also tells whether the collector still moves.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from tapehub.collector.repair import Request
@@ -21,6 +22,9 @@ TOLD_EVERY_NS = 15 * _SECOND
 TOLD_AT_MOST_NS = _SECOND
 """A connection that flaps must not fill the tape with its story."""
 _TEXT_MAX = 400
+_REMARKS_MAX = 12
+WAITS_FOR_S = 120.0
+"""How long something is taken to wait that does not say for how long."""
 
 
 class Link:
@@ -29,16 +33,19 @@ class Link:
     Ages in what is told are seconds before it was told: shorter than instants, and forty instruments fit one record.
     """
 
-    def __init__(self, now_ns: int) -> None:
+    def __init__(self, now_ns: int, made_up: str = "") -> None:
+        self._made_up = made_up
         self.phase = "starting"
         self._since_ns = now_ns
         self._detail = self._where = ""
         self._refusal: dict[str, Any] | None = None
-        self._waits: tuple[int, str] | None = None
+        self._waits: tuple[int, str, float] | None = None
+        self._remarks: dict[str, str] = {}
         self._refused: dict[str, dict[str, Any]] = {}
         self._words: dict[str, str] = {}
         self._repair: tuple[int, Request] | None = None
         self._asked: Counter[str] = Counter()
+        self._budget: tuple[int, int] | None = None
         self._restarts = 0
         self._restart: tuple[int, str, float] | None = None
         self._told_ns = now_ns
@@ -53,8 +60,9 @@ class Link:
             return
         self.changed = True
         self._where = event.where or self._where
+        self._budget = event.subscriptions or self._budget
         if event.stage is Stage.ALLOWANCE:
-            self._waits = (now_ns, event.detail[:_TEXT_MAX])
+            self._waits = (now_ns, event.detail[:_TEXT_MAX], event.wait_s or WAITS_FOR_S)
         elif kind is StatusKind.SUBSCRIBED:
             for symbol in event.symbols or list(self._refused):
                 self._refused.pop(symbol, None)
@@ -86,6 +94,12 @@ class Link:
         self._asked[request.step.value] += 1
         self.changed = True
 
+    def on_remarks(self, remarks: Mapping[str, str]) -> None:
+        """Take in what the feed goes on without, and why."""
+        if remarks != self._remarks:
+            self._remarks = dict(remarks)
+            self.changed = True
+
     def on_restart(self, why: str, wait_s: float, now_ns: int) -> None:
         """Take in that the feed failed, and how long it rests before it is started again."""
         self._restarts += 1
@@ -102,7 +116,7 @@ class Link:
 
     def due(self, now_ns: int) -> bool:
         """Tell whether it is time to tell."""
-        return now_ns - self._told_ns >= (TOLD_AT_MOST_NS if self.changed else TOLD_EVERY_NS)
+        return not 0 <= now_ns - self._told_ns < (TOLD_AT_MOST_NS if self.changed else TOLD_EVERY_NS)
 
     def tell(self, now_ns: int, liveness: Liveness) -> dict[str, Any]:
         """Give all that is known, for the log."""
@@ -124,12 +138,25 @@ class Link:
             "beat_lost": liveness.heartbeat_lost(now_ns),
             "items": [[*group, rows] for group, rows in groups.items()],
         }
+        if self._made_up:
+            told["made_up"] = self._made_up
         if self._refusal:
             told["refusal"] = _aged(self._refusal, now_ns)
         if self._refused:
             told["refused"] = {symbol: _aged(one, now_ns) for symbol, one in self._refused.items()}
+        if self._budget:
+            told["subscriptions"] = self._budget
         if self._waits:
-            told["waits"] = {"age": age(self._waits[0]), "detail": self._waits[1]}
+            at_ns, detail, wait_s = self._waits
+            left_s = wait_s - (now_ns - at_ns) / _SECOND
+            if left_s > 0:
+                told["waits"] = {"age": age(at_ns), "detail": detail, "left": round(left_s, 3)}
+            else:  # over: whatever is wrong now, it is not this
+                self._waits = None
+        if self._remarks:
+            texts = [text[:_TEXT_MAX] for text in self._remarks.values()]
+            more = len(texts) - _REMARKS_MAX
+            told["remarks"] = texts[:_REMARKS_MAX] + ([f"and {more} more"] if more > 0 else [])
         if self._repair:
             at_ns, request = self._repair
             told["repair"] = {

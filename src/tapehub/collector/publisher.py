@@ -6,7 +6,7 @@ import threading
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +14,11 @@ import numpy as np
 
 from tapehub.collector.quarantine import Quarantine
 from tapehub.errors import TapehubError
-from tapehub.feeds.feed import QUOTE, Quotes, Records
+from tapehub.feeds.feed import QUOTE, Quotes
+from tapehub.feeds.quotes import records_of
 from tapehub.hub.publishing import row_offsets
 from tapehub.quality import Gate, Reason, Tally, Verdict
+from tapehub.quality.gate import Batch
 
 if TYPE_CHECKING:
     from tapehub.hub import DataHub
@@ -57,6 +59,8 @@ class Publisher:
 
     Args:
         follows_events: the hub clock is the latest event, so no quote can be ahead of it.
+        precounted: the feed tells the hub of each quote as it comes; then nothing is counted as received here, but for
+            messages of no instrument.
         traced: keep a checksum of what was published of each instrument, for readers to compare with.
         on_verdict: called with what the gate decided on a run of one source, before any of it is published: what is
             logged there stands before the ticks.
@@ -67,6 +71,7 @@ class Publisher:
         hub: DataHub,
         *,
         follows_events: bool = False,
+        precounted: bool = False,
         traced: bool = False,
         on_verdict: Callable[[Verdict, tuple[str, ...], str, int], None] | None = None,
     ) -> None:
@@ -74,11 +79,15 @@ class Publisher:
         self.gate = Gate(book=hub._names.book)
         self.quarantine = Quarantine(hub)
         self._follows_events = follows_events
+        self._precounted = precounted
         self._traced = traced
         self._on_verdict = on_verdict
         self._unpublished: Counter[str] = Counter()  # accepted, and not in the log: an error came in between
         self._refused: Counter[str] = Counter()
         self._targets: dict[tuple[tuple[str, ...], str], list[int]] = {}
+        self._symbols: tuple[str, ...] = ()  # the last that were asked for, all of whose channels are defined
+        self._source = ""
+        self._last_targets: list[int] = []
         self._incarnation = hub._incarnation
         self.traces: dict[str, int] = {}
         self.refusals: Counter[str] = Counter()
@@ -118,23 +127,39 @@ class Publisher:
         now = self._hub.now() if now_ns is None else now_ns
         sources = quotes.sources
         if sources.count(sources[0]) == len(sources):
-            return self._publish_run(quotes.records, quotes.symbols, sources[0], now)
+            return self._publish_run(quotes.batch, quotes.symbols, sources[0], now)
         return sum(self._publish_run(records, quotes.symbols, source, now) for source, records in quotes.by_source())
 
-    def malformed(self, raw: bytes, why: str, source: str, now_ns: int) -> None:
-        """Account for a message that could not be read, and keep it."""
-        self._hub._count(received=1)
-        tally = self.gate.tallies.setdefault(("", source), Tally())
-        tally.received += 1
-        tally.quarantined[Reason.MALFORMED] += 1
-        self.quarantine.message(raw, why, source, now_ns)
-        self._hub._count(quarantined=1)
+    def malformed(self, raw: bytes, why: str, source: str, now_ns: int, symbol: str = "", count: int = 1) -> None:
+        """Account for a message that could not be read, and keep it; under the instrument's name where it tells one.
 
-    def _publish_run(self, records: Records, symbols: tuple[str, ...], source: str, now_ns: int) -> int:
+        Args:
+            count: how many quotes it stands for.
+        """
+        if not (self._precounted and symbol):
+            self._hub._receive(count)
+        tally = self.gate.tallies.setdefault((symbol, source), Tally())
+        tally.received += count
+        tally.quarantined[Reason.MALFORMED] += count
+        self.quarantine.message(raw, why, source, now_ns, symbol)
+        self._hub._count(quarantined=count)
+
+    def left(self, counts: Mapping[str, int], source: str) -> None:
+        """Account for quotes that a feed had received and did not hand over when it was closed: refused, each."""
+        for symbol, count in counts.items():
+            tally = self.gate.tallies.setdefault((symbol, source), Tally())
+            tally.received += count
+            tally.accepted += count
+            self._refused[symbol] += count
+            self._hub._count(refused=count)
+            self.refusals[f"{symbol}: not handed over when the feed was closed"] += count
+
+    def _publish_run(self, batch: Batch, symbols: tuple[str, ...], source: str, now_ns: int) -> int:
         hub = self._hub
         # Counted before it is judged: what dies in this process in between is in flight, not forgotten.
-        hub._count(received=len(records))
-        verdict = self.gate.check(records, symbols, source, None if self._follows_events else now_ns)
+        if not self._precounted:
+            hub._receive(len(batch))
+        verdict = self.gate.check(batch, symbols, source, None if self._follows_events else now_ns)
         if verdict.duplicates or len(verdict.quarantined):
             if len(verdict.quarantined):
                 self.quarantine.quotes(
@@ -147,26 +172,28 @@ class Publisher:
 
     def _put(self, verdict: Verdict, symbols: tuple[str, ...], source: str) -> int:
         """Publish what the gate let through; a row the hub refuses all the same is counted and passed over."""
-        hub, records = self._hub, verdict.accepted
+        hub, batch = self._hub, verdict.accepted
         channels = self._channels(verdict, symbols, source)
         total = 0
-        while len(records):
+        while len(batch):
             try:
-                done, fault = hub._publish_array(records, _OFFSETS, channels, 0)
+                if isinstance(batch, list):
+                    done, fault = hub._publish_rows(batch, channels)
+                else:
+                    done, fault = hub._publish_array(batch, _OFFSETS, channels, 0)
             except TapehubError as error:
-                left = records[error.published :]["instrument"].tolist()
-                self._unpublished.update(symbols[index] for index in left)
+                self._unpublished.update(symbols[row[-1]] for row in batch[error.published :])
                 raise
             total += done
             if self._traced:
-                self._trace(records[:done], symbols)
-            if fault:
-                hub._count(refused=1)
-                symbol = symbols[int(records["instrument"][done])]
-                self._refused[symbol] += 1
-                self.refusals[f"{symbol}: {fault}"] += 1
-                done += 1
-            records = records[done:]
+                self._trace(batch[:done], symbols)
+            if not fault:
+                return total
+            hub._count(refused=1)
+            symbol = symbols[batch[done][-1]]
+            self._refused[symbol] += 1
+            self.refusals[f"{symbol}: {fault}"] += 1
+            batch = batch[done + 1 :]
         return total
 
     def _channels(self, verdict: Verdict, symbols: tuple[str, ...], source: str) -> list[int]:
@@ -174,18 +201,23 @@ class Publisher:
         if self._hub._incarnation != self._incarnation:  # another hub lies in its place
             self._incarnation = self._hub._incarnation
             self._targets.clear()
+            self._symbols = ()
+        if symbols is self._symbols and source == self._source:  # a feed's are always the same; their hash is not kept
+            return self._last_targets
         known = self._targets.get((symbols, source))
-        if known is not None and _UNDEFINED not in known:
-            return known
         if known is None:
             known = self._targets[symbols, source] = [_UNDEFINED] * len(symbols)
         for index, _, accepted, _, _ in verdict.arrivals:
             if accepted and known[index] == _UNDEFINED:
-                known[index] = self._hub._names.channel(symbols[index], source)
+                known[index] = self._hub._names.feed_channel(symbols[index], source)
+        if _UNDEFINED not in known:
+            self._symbols, self._source, self._last_targets = symbols, source, known
+            return known
         some = next(channel for channel in known if channel != _UNDEFINED)
         return [some if channel == _UNDEFINED else channel for channel in known]
 
-    def _trace(self, records: Records, symbols: tuple[str, ...]) -> None:
+    def _trace(self, batch: Batch, symbols: tuple[str, ...]) -> None:
+        records = records_of(batch) if isinstance(batch, list) else batch
         for index, symbol in enumerate(symbols):
             rows = records[records["instrument"] == index]
             self.traces[symbol] = trace(rows, self.traces.get(symbol, 0))
@@ -220,7 +252,7 @@ def due(
             now_ns = now()
             ready = int(np.searchsorted(ts_event, now_ns, side="right"))
             if ready > sent:
-                yield batch._replace(records=batch.records[sent:ready])
+                yield batch.replace(batch.records[sent:ready])
                 sent = ready
             else:
                 behind_s = (int(ts_event[sent]) - now_ns) / 1e9 / rate
@@ -234,5 +266,5 @@ def sliced(batches: Iterable[Quotes], stop: threading.Event, records_max: int = 
         for begin in range(0, len(batch.records), records_max):
             if stop.is_set():
                 return
-            yield batch._replace(records=batch.records[begin : begin + records_max])
+            yield batch.replace(batch.records[begin : begin + records_max])
             time.sleep(0)  # a server in this process would want a turn

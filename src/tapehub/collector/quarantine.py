@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tapehub.feeds.feed import Records
 from tapehub.hub import marks
 from tapehub.quality import Gate, Reason
+from tapehub.quality.gate import Batch
 from tapehub.quality.prices import likely_factor
 
 if TYPE_CHECKING:
@@ -46,18 +46,18 @@ class Quarantine:
             )
 
     def quotes(
-        self, bad: Records, reasons: list[int], symbols: tuple[str, ...], source: str, now_ns: int, gate: Gate
+        self, bad: Batch, reasons: list[int], symbols: tuple[str, ...], source: str, now_ns: int, gate: Gate
     ) -> None:
         """Keep what a verdict set aside."""
-        for row, number in zip(bad.tolist(), reasons, strict=True):
+        for row, number in zip(bad if isinstance(bad, list) else bad.tolist(), reasons, strict=True):
             symbol, reason = symbols[row[-1]] if row[-1] < len(symbols) else "", Reason(number)
-            self.quote(symbol, source, reason, row, now_ns, _detail(reason, symbol, source, row, gate))
+            self.quote(symbol, source, reason, row, now_ns, _detail(reason, symbol, source, row, now_ns, gate))
 
-    def message(self, raw: bytes, why: str, source: str, now_ns: int) -> None:
-        """Keep a message that could not be read."""
-        if (not_stored := self._due("", source, Reason.MALFORMED, now_ns)) is not None:
+    def message(self, raw: bytes, why: str, source: str, now_ns: int, symbol: str = "") -> None:
+        """Keep a message that could not be read; no symbol where it tells none."""
+        if (not_stored := self._due(symbol, source, Reason.MALFORMED, now_ns)) is not None:
             marks.quarantine(
-                self._hub, "", source, Reason.MALFORMED, now_ns, raw=raw, detail=why, not_stored=not_stored
+                self._hub, symbol, source, Reason.MALFORMED, now_ns, raw=raw, detail=why, not_stored=not_stored
             )
 
     def on_time(self, now_ns: int) -> None:
@@ -95,8 +95,10 @@ class Quarantine:
         return left_out
 
 
-def _detail(reason: Reason, symbol: str, source: str, row: tuple[float, ...], gate: Gate) -> str:
+def _detail(reason: Reason, symbol: str, source: str, row: tuple[float, ...], now_ns: int, gate: Gate) -> str:
     """Say what was expected instead, where that helps."""
+    if reason is Reason.FUTURE:
+        return f"{(row[0] - now_ns) / 1e9:.1f} s ahead of the hub clock; check NTP"
     if reason is Reason.UNKNOWN_INSTRUMENT:
         return f"{symbol or 'no symbol'}: declare it in the configuration"
     if reason not in (Reason.SCALE, Reason.SPIKE):

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
@@ -76,6 +76,8 @@ class Status:
         stage: None where the feed does not tell.
         code: the venue's own word for why.
         where: the address that was spoken to.
+        subscriptions: how many the feed has, and how many the venue permits; None where it sets no limit.
+        wait_s: how long what is held up (`Stage.ALLOWANCE`) waits; 0 where that is not known.
     """
 
     kind: StatusKind
@@ -85,15 +87,25 @@ class Status:
     stage: Stage | None = None
     code: str = ""
     where: str = ""
+    subscriptions: tuple[int, int] | None = None
+    wait_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """Keep a message that could not be read; it counts as received."""
+    """Keep a message that could not be read; it counts as received.
+
+    Attributes:
+        symbol: whose quote it would have been; empty where the message tells none. With it, the instrument's own
+            account balances, and it is not taken for mute.
+        count: how many quotes it stands for, such as those that found no room.
+    """
 
     raw: bytes
     why: str
     ts_recv: int = 0
+    symbol: str = ""
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +113,16 @@ class MarketStatus:
     """Pass on what the venue says of its markets.
 
     Attributes:
-        is_open: None when the venue's word says neither (an auction, a suspension).
+        is_open: None when the venue's word says neither.
         detail: the venue's own word, such as ``TRADEABLE``.
+        halted: open or not, no quote need come (an auction): silence means nothing, and no repair helps.
     """
 
     symbols: tuple[str, ...]
     is_open: bool | None
     ts_recv: int = 0
     detail: str = ""
+    halted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +221,21 @@ class RecordedFeed(Feed):
 
 
 class LiveFeed(Feed):
-    """A feed with a transport under it, which reconnects by itself and can be asked to do so."""
+    """A feed with a transport under it, which reconnects by itself and can be asked to do so.
+
+    Attributes:
+        counts_received: it tells `on_received` of each quote when it comes, before anything of it is looked at; one
+            that does not is counted by whoever publishes. The quotes are those of `Quotes`, of every `Malformed` that
+            names a symbol, and of `take_left`.
+        on_received: takes a number of quotes, in any thread; None where nobody counts.
+    """
+
+    counts_received: bool = False
+    on_received: Callable[[int], None] | None = None
+
+    def take_left(self) -> dict[str, int]:
+        """Give, by symbol, the quotes that came and that nobody took before the iterator was closed; once."""
+        return {}
 
     @abstractmethod
     def repair(self, step: Repair, symbols: tuple[str, ...] = ()) -> None:
@@ -215,4 +243,15 @@ class LiveFeed(Feed):
 
         Args:
             symbols: those to resubscribe; empty for all.
+        """
+
+    @property
+    def remarks(self) -> Mapping[str, str]:
+        """Say what the feed goes on without, and why, by its name for it: nothing of it ends a quote."""
+        return {}
+
+    def ask_markets(self, symbols: tuple[str, ...]) -> None:
+        """Ask for the venue's word on markets that opened by their calendars; what it says comes as `MarketStatus`.
+
+        Returns at once. A venue that tells each change of itself need not be asked, which is the default.
         """

@@ -45,7 +45,7 @@ class Paced(Feed):
             while sent < len(ts_event):
                 ready = int(np.searchsorted(ts_event, self._now(), side="right"))
                 if ready > sent:
-                    yield batch._replace(records=batch.records[sent:ready])
+                    yield batch.replace(batch.records[sent:ready])
                     sent = ready
                 # In naps, since the clock may be set anew; also after a quote, so that other tasks have their turn.
                 left_s = (int(ts_event[sent]) - self._now()) / 1e9 if sent < len(ts_event) else 0.0

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from itertools import starmap
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-__all__ = ["QUOTE", "Quotes", "Records", "empty_quotes", "in_time", "joined", "pack_quote", "unpacked"]
+from tapehub.quality.gate import FEW, Batch, Records, Row
 
-Records: TypeAlias = npt.NDArray[np.void]
+__all__ = ["QUOTE", "Quotes", "Records", "Row", "empty_quotes", "in_time", "joined", "records_of"]
 
 QUOTE: np.dtype[Any] = np.dtype(
     [
@@ -26,16 +26,12 @@ QUOTE: np.dtype[Any] = np.dtype(
     align=True,
 )
 
-pack_quote = struct.Struct("<qqddffH6x").pack
-"""Give the bytes of one record: ts_event, ts_recv, bid, ask, bid_size, ask_size, instrument.
-
-A live feed makes a batch of one or a few; filling an array field by field costs ten times as much as these.
-"""
+_pack = struct.Struct("<qqddffH6x").pack
 
 
-def unpacked(packed: bytearray) -> Records:
-    """Give the records whose bytes these are, without a copy: the buffer is theirs from here on."""
-    return np.frombuffer(packed, dtype=QUOTE)
+def records_of(rows: Sequence[Row]) -> Records:
+    """Make an array of rows. Packing them costs a tenth of what filling it field by field does."""
+    return np.frombuffer(bytearray(b"".join(starmap(_pack, rows))), dtype=QUOTE)
 
 
 def empty_quotes(count: int) -> Records:
@@ -64,18 +60,53 @@ def in_time(records: Records) -> Records:
     return records.take(np.argsort(ts_event, kind="stable"))
 
 
-class Quotes(NamedTuple):
-    """Hold quotes in the order they happened.
+class Quotes:
+    """Hold quotes in the order they happened. Immutable.
 
-    Attributes:
-        records: shape (n,), dtype QUOTE.
+    A live feed gives one or a few at a time and hands them over as rows, plain tuples: an array of one would cost more
+    than all the work on it. `records` is made of them when somebody asks.
+
+    Args:
+        batch: records of shape (n,), dtype QUOTE; or a list of rows, which is the quotes' own from here on.
         symbols: canonical names; a record's `instrument` is an index into them.
         sources: parallel to `symbols`: who quoted it. The same symbol may stand here once for each source.
     """
 
-    records: Records
-    symbols: tuple[str, ...]
-    sources: tuple[str, ...]
+    __slots__ = ("_batch", "sources", "symbols")
+
+    def __init__(self, batch: Batch, symbols: tuple[str, ...], sources: tuple[str, ...]) -> None:
+        self._batch = batch
+        self.symbols = symbols
+        self.sources = sources
+
+    def __len__(self) -> int:
+        return len(self._batch)
+
+    def __repr__(self) -> str:
+        return f"<Quotes {len(self)} of {', '.join(self.symbols)}>"
+
+    @property
+    def records(self) -> Records:
+        """Give them as an array of shape (n,), dtype QUOTE."""
+        if isinstance(self._batch, list):
+            self._batch = records_of(self._batch)
+        return self._batch
+
+    @property
+    def batch(self) -> Batch:
+        """Give them as the gate is quickest with: a few as the rows they came as, all others as records."""
+        return self._batch if len(self._batch) <= FEW else self.records
+
+    @property
+    def newest_ns(self) -> int:
+        """Give the latest event time; there must be a quote."""
+        if isinstance(self._batch, list):
+            return max(row[0] for row in self._batch)
+        return int(self._batch["ts_event"].max())
+
+    def replace(self, records: Records) -> Quotes:
+        """Give other quotes of the same symbols and sources."""
+        return Quotes(records, self.symbols, self.sources)
 
     def by_source(self) -> Iterator[tuple[str, Records]]:
         """Cut into runs of one source, order kept, since a publish call names one source.

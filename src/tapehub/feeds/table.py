@@ -25,6 +25,8 @@ class FeedRow:
     Attributes:
         target: ``module:Class``, a subclass of `Feed`.
         extra: the extra of tapehub that brings its libraries; empty when it needs none.
+        live: it speaks to a venue.
+        made_up: ``SIMULATED`` or ``REPLAY`` where no market is like that now; whoever shows its quotes says so.
     """
 
     name: str
@@ -32,13 +34,24 @@ class FeedRow:
     target: str
     extra: str = ""
     live: bool = True
+    made_up: str = ""
 
 
 ROWS: tuple[FeedRow, ...] = (
     FeedRow("ig", "IG: forex, indices, commodities, by REST and Lightstreamer", "tapehub.feeds.ig:IgFeed", extra="ig"),
-    FeedRow("replay", "recorded files of several venues, merged in time", "tapehub.feeds.replay:Replay", live=False),
     FeedRow(
-        "synthetic", "seeded FX quotes without a file or a network", "tapehub.feeds.synthetic:Synthetic", live=False
+        "replay",
+        "recorded files of several venues, merged in time",
+        "tapehub.feeds.replay:Replay",
+        live=False,
+        made_up="REPLAY",
+    ),
+    FeedRow(
+        "synthetic",
+        "seeded FX quotes without a file or a network",
+        "tapehub.feeds.synthetic:Synthetic",
+        live=False,
+        made_up="SIMULATED",
     ),
     FeedRow(
         "kraken",

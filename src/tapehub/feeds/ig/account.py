@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,17 +21,22 @@ from tapehub.errors import ConfigError, FeedError, VenueError
 from tapehub.feeds.ig.allowance import Allowances, Limiter, allowances_of
 from tapehub.feeds.ig.credentials import Credentials, keep_out_of_logs
 from tapehub.feeds.ig.markets import Market, market_of
-from tapehub.feeds.ig.refusals import Remedy, remedy_of
+from tapehub.feeds.ig.refusals import Remedy, concerns_one, remedy_of
 from tapehub.feeds.ig.rest import RestSession, service_class
 
 if TYPE_CHECKING:
     from tapehub.feeds.ig.lending import BorrowedSession
 
-__all__ = ["ASSUMED_LIFE_S", "Account", "Login"]
+__all__ = ["ASSUMED_LIFE_S", "LOGINS_PER_HOUR", "Account", "Login"]
 
 ASSUMED_LIFE_S = 5 * 3600.0
 """Below the shortest life that any source gives (6 h)."""
 _EPICS_MAX = 50  # in one GET /markets
+LOGINS_PER_HOUR = 10
+"""Whatever asks for them: the last resort, above what each caller allows itself."""
+_FAILED_MAX = 3
+"""Epics that fail one after the other before it is no longer theirs."""
+_FOR_GOOD = (Remedy.MEND, Remedy.ENCRYPT, Remedy.NONE)
 _SECOND = 1_000_000_000
 
 Answer = TypeVar("Answer")
@@ -54,7 +60,7 @@ class Login:
     serial: int
 
     def __repr__(self) -> str:
-        return f"Login({self.account}, {self.endpoint}, serial {self.serial}, tokens hidden)"
+        return f"Login({self.endpoint}, serial {self.serial}, account and tokens hidden)"
 
     @property
     def stream_password(self) -> str:
@@ -70,9 +76,11 @@ class Account:
         base_url: of another server than IG's, such as the simulator.
         version: of the session: "2", or "3" (OAuth; needs the account number).
         reserved_share: part of each allowance left to the user's order code.
+        barred_first_s, barred_ceiling_s: after a login that was refused for good no other is sent for so long, doubled
+            each time; whoever asks is told the refusal again.
         monotonic: seconds, for the rate limit.
-        borrow: gives the session of a collector that runs already: then nobody logs in here, and the credentials may
-            be empty but for the key.
+        borrow: gives the session of a collector that runs already, told of the one before when IG refused it: then
+            nobody logs in here, and the credentials may be empty but for the key.
     """
 
     def __init__(
@@ -84,8 +92,10 @@ class Account:
         version: str = "2",
         reserved_share: float = 0.25,
         assumed_life_s: float = ASSUMED_LIFE_S,
+        barred_first_s: float = 600.0,
+        barred_ceiling_s: float = 6 * 3600.0,
         monotonic: Callable[[], float] = time.monotonic,
-        borrow: Callable[[], BorrowedSession] | None = None,
+        borrow: Callable[[BorrowedSession | None], BorrowedSession] | None = None,
     ) -> None:
         if version not in ("2", "3"):
             raise ConfigError(f"IG session version is {version!r}, expected 2 or 3")
@@ -97,6 +107,7 @@ class Account:
         self._life_ns = int(assumed_life_s * _SECOND)
         self.base_url = (base_url or credentials.account_type.value).rstrip("/")
         self.limiter = Limiter(reserved_share=reserved_share)
+        self._monotonic = monotonic
         self._rest = RestSession(self.limiter, monotonic)
         self._service = service_class()(
             credentials.username,
@@ -114,6 +125,10 @@ class Account:
         self._renewed_ns = 0
         self._encrypt = False
         self._borrow = borrow
+        self._lent: BorrowedSession | None = None
+        self._logins_at: deque[float] = deque()
+        self._bar_s = (barred_first_s, barred_ceiling_s)
+        self._refused: tuple[VenueError, float, float] | None = None  # for good; barred for so long, and until
         self.logins = 0
         keep_out_of_logs(credentials.secrets)
 
@@ -127,8 +142,8 @@ class Account:
         """Give the latest login; None before the first."""
         return self._login
 
-    def tell_waits(self, tell: Callable[[str], None]) -> None:
-        """Have it told, in any thread, when the allowance holds a request up."""
+    def tell_waits(self, tell: Callable[[str, float], None]) -> None:
+        """Have it told, in any thread, when the allowance holds a request up: why, and for how many seconds."""
         self._rest.on_wait = tell
 
     def close(self) -> None:
@@ -177,17 +192,20 @@ class Account:
 
         Returns:
             what is known, by epic; and why the others are not, by epic.
+
+        Raises:
+            VenueError: of what no single epic is to blame for, or when all that were asked for are refused.
         """
         found: dict[str, Market] = {}
         unknown: dict[str, str] = {}
-        wanted = list(dict.fromkeys(epics))
+        wanted, failed = list(dict.fromkeys(epics)), 0
         for begin in range(0, len(wanted), _EPICS_MAX):
             part = wanted[begin : begin + _EPICS_MAX]
             try:
                 rows = self.call(lambda part=part: self._service.fetch_markets_by_epics(",".join(part)))  # type: ignore[misc]
             except VenueError as error:
-                # A bad epic may refuse the whole request: then each is asked for by itself.
-                if remedy_of(error.code, error.status) is not Remedy.NONE:
+                # A bad epic may refuse the whole request, or break it: then each is asked for by itself.
+                if not concerns_one(error.code, error.status):
                     raise
                 rows = []
             for row in rows:
@@ -198,9 +216,13 @@ class Account:
                     try:
                         found[epic] = self.market(epic)
                     except VenueError as error:
-                        if remedy_of(error.code, error.status) is not Remedy.NONE:
+                        if not concerns_one(error.code, error.status):
                             raise
                         unknown[epic] = str(error)
+                        # IG itself is down: not forty requests to be told so, and no epic to be refused for it.
+                        failed += remedy_of(error.code, error.status) is Remedy.RETRY
+                        if failed >= min(_FAILED_MAX, len(wanted)) and not found:
+                            raise
         return found, unknown
 
     def market(self, epic: str) -> Market:
@@ -231,12 +253,17 @@ class Account:
         rows = self.call(lambda: self._service.fetch_watchlist_markets(identifier))["markets"]
         return [market_of(row) for row in rows]
 
+    def zone_ns(self) -> int:
+        """Tell how far the account's local time is ahead of UTC, as the session says; 0 where it does not."""
+        hours = self.call(self._service.read_session).get("timezoneOffset")
+        return round(hours * 3600) * _SECOND if isinstance(hours, int | float) else 0
+
     def prices(self, epic: str, resolution: str, start: str, end: str, page_size: int = 0) -> dict[str, Any]:
         """Fetch candles from ``/prices`` v3; the reply as IG gives it, with its allowance.
 
         Args:
             resolution: IG's word, such as ``MINUTE``.
-            start, end: UTC, ``2026-06-02T13:00:00``.
+            start, end: ``2026-06-02T13:00:00``, in UTC or in the account's zone: see `prices.IgPrices`.
             page_size: 0 for all at once.
         """
         params = {"resolution": resolution, "from": start, "to": end, "pageSize": page_size}
@@ -259,10 +286,10 @@ class Account:
     def _log_in(self) -> Login:
         """Log in, switch to the account that is asked for, and read the limits of the key; or borrow."""
         if self._borrow is not None:
-            lent = self._borrow()
+            lent = self._lent = self._borrow(self._lent)
             self._rest.headers.update(lent.headers)
             login = self._keep(lent.account, lent.endpoint)
-            self._read_allowances()
+            self.read_allowances()
             return login
         for name in ("CST", "X-SECURITY-TOKEN", "Authorization"):
             self._rest.headers.pop(name, None)
@@ -292,19 +319,46 @@ class Account:
         if not endpoint:
             raise FeedError("IG's login reply names no lightstreamerEndpoint, expected one; streaming is not possible")
         login = self._keep(account, endpoint)
-        self._read_allowances()
+        self.read_allowances()
         return login
 
     def _create(self) -> dict[str, Any]:
+        if self._refused is not None and self._monotonic() < self._refused[2]:
+            raise self._refused[0].with_traceback(None)
+        while self._logins_at and self._logins_at[0] <= self._monotonic() - 3600.0:
+            self._logins_at.popleft()
+        if len(self._logins_at) >= LOGINS_PER_HOUR:
+            raise VenueError(
+                f"not logged in: {LOGINS_PER_HOUR} logins within the hour are enough, since IG locks accounts for "
+                "them; see why they do not last",
+                status=429,
+                at_login=True,
+            )
         self.logins += 1
-        reply: dict[str, Any] = self._service.create_session(encryption=self._encrypt, version=self._version)
+        try:
+            reply: dict[str, Any] = self._service.create_session(encryption=self._encrypt, version=self._version)
+        except VenueError as error:
+            if 400 <= error.status < 500:  # a server that is down, or not there, counts none
+                self._logins_at.append(self._monotonic())
+            self._bar(error)
+            raise
+        self._refused = None
+        self._logins_at.append(self._monotonic())
         return reply
+
+    def _bar(self, error: VenueError) -> None:
+        remedy = remedy_of(error.code, error.status, at_login=True)
+        if remedy not in _FOR_GOOD or (remedy is Remedy.ENCRYPT and not self._encrypt):
+            return
+        first_s, ceiling_s = self._bar_s
+        bar_s = first_s if self._refused is None else min(2.0 * self._refused[1], ceiling_s)
+        self._refused = error, bar_s, self._monotonic() + bar_s
 
     def _keep(self, account: str, endpoint: str) -> Login:
         cst, security_token = (str(self._rest.headers.get(name) or "") for name in ("CST", "X-SECURITY-TOKEN"))
         if not (cst and security_token):
             raise FeedError("IG's reply has no CST and X-SECURITY-TOKEN headers, expected both: streaming needs them")
-        keep_out_of_logs((cst, security_token))
+        keep_out_of_logs((cst, security_token, account))
         before = self._login
         self._renewed_ns = self._now()
         if before is not None and (before.cst, before.security_token) == (cst, security_token):
@@ -313,12 +367,13 @@ class Account:
         self._login = Login(account, endpoint, self.base_url, cst, security_token, serial)
         return self._login
 
-    def _read_allowances(self) -> None:
-        """Read the limits once; a refusal of that request alone is no reason to have no data."""
-        if self.limiter.allowances.as_read:
-            return
-        try:
-            rows = self._service.get_client_apps()
-        except VenueError:
-            return
-        self.limiter.allowances = allowances_of(rows, self._credentials.api_key)
+    def read_allowances(self) -> None:
+        """Read the limits, once; where they cannot be had, the least known are assumed: no reason to have no data."""
+        with self._lock:
+            if self.limiter.allowances.as_read:
+                return
+            try:
+                rows = self._service.get_client_apps()
+            except VenueError:
+                return
+            self.limiter.allowances = allowances_of(rows, self._credentials.api_key)

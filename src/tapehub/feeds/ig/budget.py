@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-__all__ = ["HEARTBEAT_ITEM", "Item", "Plan", "Role", "plan_of", "tick_item"]
+__all__ = ["HEARTBEAT_ITEM", "Item", "Plan", "Role", "plan_of", "shown", "tick_item"]
 
 HEARTBEAT_ITEM = "TRADE:HB.U.HEARTBEAT.IP"
 _TICK = ("BID", "OFR", "UTM")
@@ -56,16 +56,39 @@ class Plan:
 
     Attributes:
         refused: why, by symbol: these get no quotes at all.
-        left_out: why, by item name: their symbols do get quotes.
+        left_out: why, by item name as `shown`: their symbols do get quotes.
     """
 
     items: tuple[Item, ...]
     refused: Mapping[str, str]
     left_out: Mapping[str, str]
 
+    def with_ticks(self, item: Item, limit: int) -> Plan | None:
+        """Give a plan that has a symbol's ticks too, in the place of the least of what is no tick item.
+
+        None when there are as many tick items as subscriptions: none of them gives way to another.
+        """
+        kept, left_out = list(self.items), dict(self.left_out)
+        if len(kept) >= limit:
+            least = next((one for one in reversed(kept) if one.role is not Role.TICK), None)
+            if least is None:
+                return None
+            kept.remove(least)
+            left_out[shown(least.name)] = (
+                f"{shown(least.name)} ({least.role.value}): gave way to ticks of {item.symbol}"
+            )
+        refused = {symbol: why for symbol, why in self.refused.items() if symbol != item.symbol}
+        return Plan((*kept, item), refused, left_out)
+
     def has(self, role: Role, symbol: str = "") -> bool:
         """Tell whether such an item is subscribed."""
         return any(item.role is role and item.symbol == symbol for item in self.items)
+
+
+def shown(name: str) -> str:
+    """Write an item's name for people and logs: without the account number, which is nobody else's business."""
+    kind, _, rest = name.partition(":")
+    return f"{kind}:***:{rest.rpartition(':')[2]}" if kind == "PRICE" else name
 
 
 def tick_item(symbol: str, epic: str) -> Item:
@@ -107,9 +130,9 @@ def plan_of(
     refused: dict[str, str] = {}
     left_out: dict[str, str] = {}
     for item in wanted[max(limit, 0) :]:
-        why = f"{item.name} ({item.role.value}): subscription beyond the {limit} that IG allows this account"
+        why = f"{shown(item.name)} ({item.role.value}): subscription beyond the {limit} that IG allows this account"
         if item.role is Role.TICK:
             refused[item.symbol] = f"{why}; name fewer symbols, or ask IG for more"
         else:
-            left_out[item.name] = why
+            left_out[shown(item.name)] = why
     return Plan(tuple(wanted[: max(limit, 0)]), refused, left_out)

@@ -61,7 +61,7 @@ class Credentials:
     @property
     def secrets(self) -> tuple[str, ...]:
         """List what must appear in no output."""
-        return tuple(word for word in (self.password, self.api_key, self.username) if word)
+        return tuple(word for word in (self.password, self.api_key, self.username, self.account) if word)
 
 
 def find_credentials(

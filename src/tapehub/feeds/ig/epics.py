@@ -3,8 +3,7 @@
 IG offers the same pair as a CFD, as a mini CFD and as a daily bet; the account decides which of them it may see. A
 name in this table that IG does not know, or not for that account, is refused by name when the feed starts.
 
-Source: the CFD forms of EUR/USD and EUR/GBP, gold, France 40, Germany 40 and Wall Street stand in captured replies of
-IG; the other forms follow IG's naming in trading-ig's samples and third-party tables, and were not seen captured.
+The table is `tapehub.model.epics`, for every process of a hub knows its names.
 """
 
 from __future__ import annotations
@@ -14,39 +13,13 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from tapehub.errors import ConfigError
 from tapehub.feeds.ig.markets import Market
+from tapehub.model.epics import FORMS, TABLE
+from tapehub.model.epics import symbol_of as known_symbol_of
 from tapehub.model.instruments import normalise
 
 __all__ = ["FORMS", "TABLE", "best_match", "epic_for", "looks_like_epic", "symbol_of"]
 
-FORMS = ("CFD", "MINI", "TODAY")
-_PAIRS = """
-    EUR_USD GBP_USD USD_JPY AUD_USD USD_CAD USD_CHF NZD_USD EUR_GBP EUR_JPY GBP_JPY EUR_CHF AUD_JPY EUR_AUD EUR_CAD
-    GBP_CHF GBP_AUD GBP_CAD CAD_JPY CHF_JPY AUD_NZD AUD_CAD EUR_NZD GBP_NZD NZD_JPY
-"""
-_OTHERS = """
-    XAU_USD CS.D.CFDGOLD.CFDGC.IP   CS.D.CFDGOLD.BMU.IP     CS.D.USCGC.TODAY.IP
-    XAG_USD CS.D.CFDSILVER.CFDSI.IP CS.D.CFDSILVER.BMU.IP   CS.D.USCSI.TODAY.IP
-    US500   IX.D.SPTRD.IFS.IP       IX.D.SPTRD.IFMM.IP      IX.D.SPTRD.DAILY.IP
-    US30    IX.D.DOW.IDF.IP         IX.D.DOW.IMF.IP         IX.D.DOW.DAILY.IP
-    NAS100  IX.D.NASDAQ.IFS.IP      IX.D.NASDAQ.IFMM.IP     IX.D.NASDAQ.CASH.IP
-    DE40    IX.D.DAX.IDF.IP         IX.D.DAX.IMF.IP         IX.D.DAX.DAILY.IP
-    UK100   IX.D.FTSE.CFD.IP        IX.D.FTSE.IFM.IP        IX.D.FTSE.DAILY.IP
-    FR40    IX.D.CAC.IDF.IP         IX.D.CAC.IMF.IP         IX.D.CAC.DAILY.IP
-    JP225   IX.D.NIKKEI.IFD.IP      IX.D.NIKKEI.IFM.IP      IX.D.NIKKEI.DAILY.IP
-"""
 _EPIC = re.compile(r"[A-Z0-9]{2}\.D\.[A-Z0-9]+\.[A-Za-z0-9]+\.IP\Z")
-
-
-def _table() -> dict[str, dict[str, str]]:
-    rows = {pair: {form: f"CS.D.{pair.replace('_', '')}.{form}.IP" for form in FORMS} for pair in _PAIRS.split()}
-    words = _OTHERS.split()
-    for begin in range(0, len(words), 4):
-        rows[words[begin]] = dict(zip(FORMS, words[begin + 1 : begin + 4], strict=True))
-    return rows
-
-
-TABLE: Mapping[str, Mapping[str, str]] = _table()
-_SYMBOLS = {epic: symbol for symbol, forms in TABLE.items() for epic in forms.values()}
 
 
 def looks_like_epic(text: str) -> bool:
@@ -67,7 +40,7 @@ def epic_for(symbol: str, configured: Mapping[str, str], form: str = "CFD") -> s
 
 def symbol_of(epic: str, configured: Mapping[str, str]) -> str | None:
     """Name the symbol that an epic stands for; None when neither configuration nor table has it."""
-    return next((symbol for symbol, known in configured.items() if known == epic), None) or _SYMBOLS.get(epic)
+    return next((symbol for symbol, known in configured.items() if known == epic), None) or known_symbol_of(epic)
 
 
 def best_match(symbol: str, found: Iterable[Market], form: str = "CFD") -> Market:

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from tapehub.errors import ConfigError
 from tapehub.feeds.backoff import Backoff
-from tapehub.feeds.feed import Event, Guarantees, LiveFeed, Malformed, Repair, Stage, Status, StatusKind
+from tapehub.feeds.feed import Event, Guarantees, LiveFeed, Malformed, Quotes, Repair, Stage, Status, StatusKind
 from tapehub.feeds.ig.account import Account
+from tapehub.feeds.ig.budget import shown
 from tapehub.feeds.ig.credentials import Credentials, find_credentials
 from tapehub.feeds.ig.epics import FORMS, looks_like_epic, symbol_of
 from tapehub.feeds.ig.keeper import Keeper
@@ -50,6 +52,7 @@ class IgFeed(LiveFeed):
         settings: what else can be chosen, see `Settings`.
     """
 
+    counts_received = True
     # No heartbeat is promised: IG may refuse that item, and the budget may have no place for it.
     guarantees = Guarantees(receive_times=True)
 
@@ -87,7 +90,8 @@ class IgFeed(LiveFeed):
         self._barred = Backoff(self.rng, self.settings.barred_first_s, self.settings.barred_ceiling_s)
         self._barred_until_s = float("-inf")
         self.faults = 0
-        self.remarks: dict[str, str] = {}
+        self._remarks: dict[str, str] = {}
+        self._left: Counter[str] = Counter()
 
     def __repr__(self) -> str:
         return f"IgFeed({', '.join(self.symbols)})"
@@ -96,6 +100,16 @@ class IgFeed(LiveFeed):
     def account(self) -> Account | None:
         """Give the REST session while `events` runs."""
         return self._keeper.account if self._keeper is not None else None
+
+    @property
+    def remarks(self) -> dict[str, str]:
+        """Say what the feed goes on without: items beyond the budget, items IG refused, limits it did not tell."""
+        return self._remarks
+
+    def ask_markets(self, symbols: tuple[str, ...]) -> None:
+        """Ask for IG's word on markets that opened by their calendars, from any thread."""
+        if self._loop is not None and self._keeper is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._keeper.states.want, symbols)
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """Iterate over what IG says, reconnecting by itself, until the consumer leaves.
@@ -109,7 +123,7 @@ class IgFeed(LiveFeed):
         """
         if (wait_s := self._barred_until_s - asyncio.get_running_loop().time()) > 0:
             why = f"no login before {wait_s / 60:.0f} min have passed, since IG refused the last one for good"
-            yield Status(StatusKind.REFUSED, (), self.now(), why, Stage.ALLOWANCE)
+            yield Status(StatusKind.REFUSED, (), self.now(), why, Stage.ALLOWANCE, wait_s=wait_s)
             await asyncio.sleep(wait_s)
         self._loop = asyncio.get_running_loop()
         ready = asyncio.Event()
@@ -122,12 +136,15 @@ class IgFeed(LiveFeed):
                 for entry in inbox.take(4096):
                     self._handle(entry, keeper, protocol)
             if inbox.overflowed:
-                lost, inbox.overflowed = inbox.overflowed, 0
+                lost, inbox.overflowed = inbox.overflowed, Counter()
                 self.faults += 1
-                protocol.say(Malformed(b"", f"{lost} entries of the stream lost: the consumer is too slow", self.now()))
+                for symbol, count in lost.items():
+                    why = f"{count} updates of the stream found no room: the consumer is too slow"
+                    protocol.lose(symbol, count, why, self.now())
             ready.set()
 
-        inbox = make_inbox(self._loop, digest)
+        inbox = make_inbox(self._loop, digest, self.on_received)
+        taken: deque[Event] = deque()
         keeper = self._keeper = Keeper(self, account, protocol, inbox, ready.set)
         keeping = asyncio.create_task(keeper.run(), name="ig-keeper")
         keeping.add_done_callback(lambda _: ready.set())
@@ -135,8 +152,9 @@ class IgFeed(LiveFeed):
             while True:
                 await ready.wait()
                 ready.clear()
-                for event in protocol.take():
-                    yield event
+                taken.extend(protocol.take())
+                while taken:
+                    yield taken.popleft()
                 if len(inbox):
                     digest()
                 if keeping.done() and not protocol.pending:
@@ -145,14 +163,38 @@ class IgFeed(LiveFeed):
                     return
         finally:
             keeping.cancel()
-            await asyncio.gather(keeping, return_exceptions=True)
-            self._keeper = None
-            account.close()
+            try:
+                await asyncio.gather(keeping, return_exceptions=True)
+            finally:
+                self._leave(inbox, protocol, taken)
+                self._keeper = None
+                account.close()
 
     def repair(self, step: Repair, symbols: tuple[str, ...] = ()) -> None:
         """Ask for a repair, from any thread; nothing happens while `events` does not run."""
         if self._loop is not None and self._keeper is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._keeper.order, step, symbols)
+
+    def take_left(self) -> dict[str, int]:
+        """Give, by symbol, the quotes that came and that nobody took before the iterator was closed; once."""
+        left, self._left = self._left, Counter()
+        return dict(left)
+
+    def _leave(self, inbox: Inbox, protocol: Protocol, taken: Iterable[Event]) -> None:
+        """Count what came and is not handed over any more."""
+        from tapehub.feeds.ig.stream import Update
+
+        for entry in inbox.close():
+            if isinstance(entry, Update):
+                protocol.update(entry.name, entry.changes, entry.ts_recv, entry.symbol)
+        for symbol, count in inbox.overflowed.items():
+            protocol.lose(symbol, count, "no room", 0)
+        for event in (*taken, *protocol.take()):
+            if isinstance(event, Quotes):
+                for row in event.records["instrument"].tolist():
+                    self._left[event.symbols[row]] += 1
+            elif isinstance(event, Malformed) and event.symbol:
+                self._left[event.symbol] += event.count
 
     def _prepare(self) -> tuple[Account, type[Inbox]]:
         from tapehub.feeds.ig.stream import Inbox
@@ -164,6 +206,8 @@ class IgFeed(LiveFeed):
             version=self.settings.session_version,
             reserved_share=self.settings.reserved_share,
             assumed_life_s=self.settings.assumed_life_s,
+            barred_first_s=self.settings.barred_first_s,
+            barred_ceiling_s=self.settings.barred_ceiling_s,
         )
         return account, Inbox
 
@@ -185,19 +229,18 @@ class IgFeed(LiveFeed):
         match entry:
             case said.Update():
                 if keeper.is_current(entry.name, entry.serial):
-                    protocol.update(entry.name, entry.changes, entry.ts_recv)
+                    protocol.update(entry.name, entry.changes, entry.ts_recv, entry.symbol)
                 else:
-                    raw = repr((entry.name, entry.changes)).encode()
-                    protocol.say(Malformed(raw, "an update of a subscription that is over", entry.ts_recv))
+                    protocol.late(entry.name, entry.changes, entry.ts_recv, entry.symbol)
             case said.Confirmed():
                 protocol.subscribed(entry.name)
                 keeper.confirmed(entry)
             case said.Lost():
-                why = f"IG's server dropped {entry.updates} updates of {entry.name}"
+                why = f"IG's server dropped {entry.updates} updates of {shown(entry.name)}"
                 protocol.say(Malformed(b"", why, entry.ts_recv))
             case said.Fault():
                 self.faults += 1
-                protocol.say(Malformed(entry.name.encode(), f"our callback failed: {entry.why}", entry.ts_recv))
+                protocol.say(Malformed(shown(entry.name).encode(), f"our callback failed: {entry.why}", entry.ts_recv))
             case said.ItemRefused():
                 keeper.item_refused(entry)
             case said.State():

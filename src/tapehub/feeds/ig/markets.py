@@ -9,7 +9,7 @@ from typing import Any
 
 from tapehub.errors import FeedError
 
-__all__ = ["OPEN_WORDS", "Market", "is_open", "market_of"]
+__all__ = ["OPEN_WORDS", "Market", "is_halted", "is_open", "market_of"]
 
 OPEN_WORDS: Mapping[str, bool | None] = {
     "TRADEABLE": True,
@@ -17,7 +17,7 @@ OPEN_WORDS: Mapping[str, bool | None] = {
     "OFFLINE": False,
     "EDIT": False,
     "EDITS_ONLY": False,
-    "SUSPENDED": None,
+    "SUSPENDED": False,  # nothing trades, and nothing is quoted
     "AUCTION": None,
     "AUCTION_NO_EDIT": None,
     "AUCTION_NO_EDITS": None,
@@ -27,7 +27,7 @@ OPEN_WORDS: Mapping[str, bool | None] = {
     "DEAL": True,
     "CLOS": False,
     "OFFL": False,
-    "SUSP": None,
+    "SUSP": False,
 }
 """Whether a market trades, by IG's word; None where the word says neither. Source: IG Labs, GET /markets/{epic}."""
 
@@ -68,6 +68,11 @@ class Market:
 def is_open(word: str) -> bool | None:
     """Tell whether a market trades, by IG's word for its state."""
     return OPEN_WORDS.get(word.strip().upper())
+
+
+def is_halted(word: str) -> bool:
+    """Tell whether a market may be open and without a quote all the same: prices are found by auction."""
+    return "AUCTION" in word.upper()
 
 
 def market_of(row: Mapping[str, Any], epic: str = "") -> Market:

@@ -1,5 +1,8 @@
 """IG's ``GET /prices/{epic}`` version 3: asked for over the REST session, and read from JSON into rows.
 
+Nothing says whether ``from`` and ``to`` are UTC or the account's local time. Each row of a reply has its time in UTC,
+so a small request tells, before a large one is paid for.
+
 Source: IG Labs, REST reference, /prices v3; captured replies. One row costs one point of the weekly allowance.
 """
 
@@ -31,6 +34,13 @@ IG_RESOLUTIONS = {
 }  # fmt: skip
 """IG's word for a timeframe; it has no others of tapehub's."""
 
+_SECOND = 1_000_000_000
+_SMALL_NS = 600 * _SECOND
+_ZONES_NS = 900 * _SECOND
+"""Time zones are whole quarters of an hour apart, so a small request and an answer in another zone share no minute."""
+_HOLDS_NS = 7 * 86_400 * _SECOND
+"""What was found of one instant is taken to hold for a week around it: clocks change twice a year."""
+
 _SIDES = ("openPrice", "highPrice", "lowPrice", "closePrice")
 
 
@@ -47,6 +57,8 @@ class IgPrices:
         self._account = account
         self._catalogue = catalogue
         self._found: dict[str, tuple[str, Scaler]] = {}
+        self._ahead_ns = 0  # of IG's reading of `from` and `to` before UTC
+        self._seen_ns: int | None = None  # an instant at which that was so
 
     def fetch(self, symbol: str, start_ns: int, end_ns: int, resolution: str) -> PriceReply:
         """Ask for the candles that open in [start_ns, end_ns).
@@ -60,14 +72,14 @@ class IgPrices:
         if frame.name not in IG_RESOLUTIONS:
             raise FeedError(f"IG has no candles of {frame.name}, expected one of {', '.join(IG_RESOLUTIONS)}")
         epic, scaler = self._market(symbol)
-        try:
-            # Nothing says whether `to` is inclusive: a second before the end means the same either way.
-            last_ns = max(start_ns, end_ns - 1_000_000_000)
-            reply = self._account.prices(epic, IG_RESOLUTIONS[frame.name], ig_instant(start_ns), ig_instant(last_ns))
-        except VenueError as error:
-            if remedy_of(error.code, error.status) is Remedy.WAIT_WEEK:
-                raise AllowanceExceeded(f"history of {symbol}: {error}") from error
-            raise
+        resolution = IG_RESOLUTIONS[frame.name]
+        if frame.name == "1m" and self._doubtful(start_ns):
+            small_ns = max(start_ns, end_ns - _SMALL_NS)
+            reply = self._in_zone(symbol, epic, resolution, small_ns, end_ns)
+            if small_ns > start_ns:
+                reply = self._ask(symbol, epic, resolution, start_ns, end_ns)
+        else:
+            reply = self._ask(symbol, epic, resolution, start_ns, end_ns)
         raw = ig_prices(reply)
         sides = [side[3] for row in raw.rows for side in (row.bid, row.ask) if side is not None]
         if not sides:
@@ -78,6 +90,50 @@ class IgPrices:
         except WrongScale as error:
             raise FeedError(f"history of {symbol}: {error}") from error
         return ig_prices(reply, divisor) if divisor != 1.0 else raw
+
+    def _doubtful(self, ts_ns: int) -> bool:
+        return self._seen_ns is None or abs(ts_ns - self._seen_ns) > _HOLDS_NS
+
+    def _in_zone(self, symbol: str, epic: str, resolution: str, start_ns: int, end_ns: int) -> dict[str, Any]:
+        """Make a small request, and once more in the zone that the first answer is in.
+
+        Raises:
+            FeedError: the second is answered with other times too: nothing larger is asked for.
+        """
+        for attempt in (1, 2):
+            reply = self._ask(symbol, epic, resolution, start_ns, end_ns)
+            rows = ig_prices(reply).rows
+            if any(start_ns <= row.start_ns < end_ns for row in rows):
+                self._seen_ns = start_ns
+                return reply
+            if attempt == 2:
+                break
+            before_ns = self._ahead_ns
+            if rows:
+                self._ahead_ns -= round((rows[0].start_ns - start_ns) / _ZONES_NS) * _ZONES_NS
+            else:  # nothing is there, or what is meant has not been yet: then the account's own zone may be it
+                self._ahead_ns = self._account.zone_ns()
+                if self._ahead_ns == before_ns:
+                    return reply
+        self._ahead_ns = before_ns
+        if not rows:
+            return reply
+        got, asked = ig_instant(rows[0].start_ns), ig_instant(start_ns)
+        raise FeedError(
+            f"history of {symbol} answers with {got} UTC when asked for {asked}, in UTC and in the zone that a first "
+            "answer was in; no more is asked for, since each row is paid for"
+        )
+
+    def _ask(self, symbol: str, epic: str, resolution: str, start_ns: int, end_ns: int) -> dict[str, Any]:
+        # Nothing says whether `to` is inclusive: a second before the end means the same either way.
+        last_ns = max(start_ns, end_ns - _SECOND)
+        first, last = (ig_instant(ts_ns + self._ahead_ns) for ts_ns in (start_ns, last_ns))
+        try:
+            return self._account.prices(epic, resolution, first, last)
+        except VenueError as error:
+            if remedy_of(error.code, error.status) is Remedy.WAIT_WEEK:
+                raise AllowanceExceeded(f"history of {symbol}: {error}") from error
+            raise
 
     def _market(self, symbol: str) -> tuple[str, Scaler]:
         if symbol not in self._found:
@@ -92,7 +148,7 @@ class IgPrices:
 
 
 def ig_instant(ts_ns: int) -> str:
-    """Write an instant as ``from`` and ``to`` take it: UTC, to the second."""
+    """Write an instant as ``from`` and ``to`` take it, to the second."""
     return datetime.fromtimestamp(ts_ns // 1_000_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 

@@ -13,10 +13,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
 from tapehub.feeds.feed import Event, Malformed, MarketStatus, Quotes, Status, StatusKind, VenueCandle
-from tapehub.feeds.ig.budget import Item, Role
-from tapehub.feeds.ig.markets import is_open
+from tapehub.feeds.ig.budget import Item, Role, shown
+from tapehub.feeds.ig.markets import is_halted, is_open
 from tapehub.feeds.ig.scaling import Scaler, WrongScale
-from tapehub.feeds.quotes import QUOTE, pack_quote, unpacked
+from tapehub.feeds.quotes import Row
 
 __all__ = ["Changes", "Protocol"]
 
@@ -35,10 +35,11 @@ _ASK = ("OFR_OPEN", "OFR_HIGH", "OFR_LOW", "OFR_CLOSE")
 class _Merged:
     """Keep what is known of one item."""
 
-    __slots__ = ("candle_done", "fields", "index", "item", "misfits", "scaler", "step", "word")
+    __slots__ = ("candle_done", "fields", "index", "item", "misfits", "scaler", "step", "symbol", "word")
 
     def __init__(self, item: Item, index: int, scaler: Scaler | None) -> None:
         self.item = item
+        self.symbol = item.symbol
         self.index = index
         self.scaler = scaler
         self.step: Callable[[_Merged, Changes, int], None]
@@ -67,8 +68,10 @@ class Protocol:
         self._source = source
         self._items: dict[str, _Merged] = {}
         self._events: list[Event] = []
-        self._packed = bytearray()
+        self._rows: list[Row] = []
         self.received: Counter[str] = Counter()
+        self.passed_over: Counter[str] = Counter()
+        """Updates that are no quotes and came too late to mean anything, by item."""
 
     def assign(self, items: Iterable[Item], scalers: Mapping[str, Scaler]) -> None:
         """Take a plan's items in place of those before; what is merged of an item that stays is kept."""
@@ -95,14 +98,33 @@ class Protocol:
         if merged.scaler is not None and merged.item.role is Role.TICK:
             merged.scaler.forget()
 
-    def update(self, name: str, changes: Changes, ts_recv: int) -> None:
-        """Take one update; `take` gives what came of it."""
+    def update(self, name: str, changes: Changes, ts_recv: int, symbol: str = "") -> None:
+        """Take one update; `take` gives what came of it.
+
+        Args:
+            symbol: whose quote it is, where the stream knows, for an item that has left the plan since.
+        """
         merged = self._items.get(name)
         if merged is None:
-            self._malformed(name, changes, "an item that was not asked for", ts_recv)
+            self._malformed(name, changes, "an item that was not asked for", ts_recv, symbol)
             return
         merged.fields.update(changes)
         merged.step(merged, changes, ts_recv)
+
+    def late(self, name: str, changes: Changes, ts_recv: int, symbol: str = "") -> None:
+        """Take an update of a subscription that is over: a quote that is not published, or nothing at all."""
+        if symbol:
+            self._malformed(name, changes, "an update of a subscription that is over", ts_recv, symbol)
+        else:
+            self.passed_over[shown(name)] += 1
+
+    def lose(self, symbol: str, count: int, why: str, ts_recv: int) -> None:
+        """Account for quotes that came and were not kept."""
+        if symbol:
+            self.received[symbol] += count
+            self.say(Malformed(b"", why, ts_recv, symbol, count))
+        else:
+            self.passed_over["no room"] += count
 
     def say(self, event: Event) -> None:
         """Put an event of the transport in its place among the others."""
@@ -112,7 +134,7 @@ class Protocol:
     @property
     def pending(self) -> int:
         """Count what waits to be taken."""
-        return len(self._events) + len(self._packed) // QUOTE.itemsize
+        return len(self._events) + len(self._rows)
 
     def take(self) -> list[Event]:
         """Hand over the events so far, in the order they came; quotes are batched between other events."""
@@ -136,7 +158,12 @@ class Protocol:
         except (KeyError, TypeError, ValueError, AttributeError):
             self._malformed(merged.item.name, changes, _why(fields), ts_recv, merged.item.symbol)
             return
-        self._quote(merged, changes, bid, ask, utm, ts_recv)
+        # What nearly all are; `_quote` says what is wrong with the others.
+        if 0 <= utm <= _UTM_MAX and scaler.low < bid < scaler.high and not merged.misfits:  # type: ignore[union-attr]
+            self.received[merged.symbol] += 1
+            self._rows.append((utm * _MS, ts_recv, bid, ask, 0.0, 0.0, merged.index))
+        else:
+            self._quote(merged, changes, bid, ask, utm, ts_recv)
 
     def _unsettled(self, merged: _Merged, changes: Changes, ts_recv: int) -> None:
         """Read a quote whose divisor is not decided, or is no power of ten."""
@@ -163,8 +190,8 @@ class Protocol:
                 return
         elif merged.misfits:
             self._fits_again(merged, ts_recv)
-        self.received[merged.item.symbol] += 1
-        self._packed += pack_quote(utm * _MS, ts_recv, bid, ask, 0.0, 0.0, merged.index)
+        self.received[merged.symbol] += 1
+        self._rows.append((utm * _MS, ts_recv, bid, ask, 0.0, 0.0, merged.index))
 
     def _misfit(self, merged: _Merged, changes: Changes, bid: float, ts_recv: int) -> bool:
         """Keep a price back whose magnitude changed in mid-stream; True when it is kept back.
@@ -199,7 +226,7 @@ class Protocol:
         word = (merged.fields.get("DLG_FLAG") or "").strip()
         if word and word != merged.word:
             merged.word = word
-            self.say(MarketStatus((merged.item.symbol,), is_open(word), ts_recv, word))
+            self.say(MarketStatus((merged.item.symbol,), is_open(word), ts_recv, word, is_halted(word)))
 
     def _candle(self, merged: _Merged, changes: Changes, ts_recv: int) -> None:
         """Give a candle when the venue says it is complete, or else when the next one begins.
@@ -247,14 +274,14 @@ class Protocol:
     def _malformed(self, name: str, fields: Changes, why: str, ts_recv: int, symbol: str = "") -> None:
         if symbol:
             self.received[symbol] += 1
-        shown = {key: value for key, value in fields.items() if not key.startswith("_")}
-        raw = json.dumps({"item": name, "fields": shown}).encode()
-        self.say(Malformed(raw, why, ts_recv))
+        said = {key: value for key, value in fields.items() if not key.startswith("_")}
+        raw = json.dumps({"item": shown(name), "fields": said}).encode()
+        self.say(Malformed(raw, why, ts_recv, symbol))
 
     def _flush(self) -> None:
-        if self._packed:
-            packed, self._packed = self._packed, bytearray()
-            self._events.append(Quotes(unpacked(packed), self._symbols, self._sources))
+        if self._rows:
+            rows, self._rows = self._rows, []
+            self._events.append(Quotes(rows, self._symbols, self._sources))
 
 
 def _why(fields: Changes) -> str:

@@ -64,8 +64,8 @@ class RestSession(requests.Session):
         self._monotonic = monotonic
         self._stopped = threading.Event()
         self.sent = 0
-        self.on_wait: Callable[[str], None] = _log.info
-        """Told, in the thread of the request, when it has to wait."""
+        self.on_wait: Callable[[str, float], None] = lambda why, wait_s: _log.info(why)
+        """Told, in the thread of the request, when it has to wait: why, and the seconds."""
 
     def stop(self) -> None:
         """Send nothing any more, and end a wait."""
@@ -80,16 +80,17 @@ class RestSession(requests.Session):
         """
         path = urlsplit(str(url)).path
         must = path.endswith(_NEVER_HELD_UP)
-        told = False
+        told_until_s = self._monotonic()
         while True:
             if self._stopped.is_set():
                 raise FeedError(f"{method} {path}: not sent, the feed was closed")
             held_s = self._limiter.take(self._monotonic(), must=must)
             if held_s <= 0:
                 break
-            if held_s > 1 and not told:
-                told = True
-                self.on_wait(f"{method} {path} waits {held_s:.0f} s: IG's allowance is used up, less what orders keep")
+            if held_s > 1 and self._monotonic() >= told_until_s:
+                told_until_s = self._monotonic() + held_s
+                why = f"{method} {path} waits {held_s:.0f} s: IG's allowance is used up, less what orders keep"
+                self.on_wait(why, held_s)
             self._stopped.wait(min(held_s, 60.0))
         self.sent += 1
         kwargs.setdefault("timeout", _TIMEOUT_S)
@@ -103,13 +104,15 @@ class RestSession(requests.Session):
             ) from None
         code = _error_code(response)
         if code or response.status_code >= 400:
-            remedy = remedy_of(code, response.status_code)
+            at_login = method == "POST" and path.endswith("/session")
+            remedy = remedy_of(code, response.status_code, at_login=at_login)
             if remedy is Remedy.WAIT_MINUTE:
                 self._limiter.block(self._monotonic() + wait_s(remedy))
             raise VenueError(
                 f"IG refused {method} {path}: {response.status_code} {code or response.reason}; remedy: {remedy.value}",
                 code=code,
                 status=response.status_code,
+                at_login=at_login,
             )
         return response
 

@@ -25,7 +25,9 @@ class Settings:
         login_every_s: a repair by login no sooner than this after the last login.
         barred_first_s, barred_ceiling_s: waits before a login, after one that was refused for good.
         connect_within_s: give a connection up that is not there by then.
+        check_every_s: REST is asked whether the tokens still hold at least this often; they can be void at any time.
         lend: let code of the same user borrow the session over a socket.
+        lend_unasked_s: what is lent was vouched for no longer ago than this.
         lend_at: the socket's path; None for the usual place.
     """
 
@@ -45,5 +47,7 @@ class Settings:
     barred_first_s: float = 600.0
     barred_ceiling_s: float = 6 * 3600.0
     connect_within_s: float = 20.0
+    check_every_s: float = 240.0
     lend: bool = True
+    lend_unasked_s: float = 30.0
     lend_at: Path | None = None

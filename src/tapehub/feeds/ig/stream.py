@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections import deque
+import threading
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypeAlias
 
-from tapehub.feeds.ig.budget import Item
+from tapehub.feeds.ig.budget import Item, Role
 from tapehub.feeds.ig.client import ClientListener, Subscription, SubscriptionListener, make_client
 
 __all__ = [
@@ -24,12 +25,16 @@ _serials = itertools.count(1)  # of all subscriptions of the process, so that la
 
 
 class Update(NamedTuple):
-    """Carry what changed in an item, as the subscription with that serial number said."""
+    """Carry what changed in an item, as the subscription with that serial number said.
+
+    A symbol says that it is a quote: one update of that symbol's tick item.
+    """
 
     name: str
     changes: dict[str, str | None]
     ts_recv: int
     serial: int
+    symbol: str = ""
 
 
 class Confirmed(NamedTuple):
@@ -90,23 +95,40 @@ class Inbox:
 
     Args:
         wake: called in the loop.
-        entries_max: what comes beyond it is counted and reported as a `Fault`, once room is made.
+        received: told of each quote, in the thread that brings it, before anything else becomes of it.
+        entries_max: updates beyond it are counted in `overflowed`, by symbol; what the server says of the connection
+            always finds room.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, wake: Callable[[], None], entries_max: int = 1_000_000) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        wake: Callable[[], None],
+        received: Callable[[int], None] | None = None,
+        entries_max: int = 1_000_000,
+    ) -> None:
         self._loop = loop
+        self._received = received
+        self._lock = threading.Lock()  # between what comes and `close`: nothing is counted and then forgotten
+        self._closed = False
         self._wake = wake
         self._entries: deque[Entry] = deque()
         self._entries_max = entries_max
         self._armed = False
-        self.overflowed = 0
+        self.overflowed: Counter[str] = Counter()
 
     def put(self, entry: Entry) -> None:
         """Leave an entry; never blocks."""
-        if len(self._entries) >= self._entries_max:
-            self.overflowed += 1
-            return
-        self._entries.append(entry)
+        with self._lock:
+            if self._closed:
+                return
+            if isinstance(entry, Update):
+                if entry.symbol and self._received is not None:
+                    self._received(1)
+                if len(self._entries) >= self._entries_max:
+                    self.overflowed[entry.symbol] += 1
+                    return
+            self._entries.append(entry)
         if not self._armed:
             self._armed = True
             try:
@@ -118,6 +140,12 @@ class Inbox:
         """Take the oldest entries."""
         entries = self._entries
         return [entries.popleft() for _ in range(min(len(entries), entries_max))]
+
+    def close(self) -> list[Entry]:
+        """Take nothing any more, and give what was not taken."""
+        with self._lock:
+            self._closed = True
+            return self.take(len(self._entries))
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -159,16 +187,21 @@ class Stream:
 
     def subscribe(self, item: Item) -> None:
         """Subscribe to an item, again if need be."""
-        old = self._subscriptions.pop(item.name, None)
-        if old is not None and old.isActive():
-            self._client.unsubscribe(old)
+        self.unsubscribe(item)
         subscription = Subscription(item.mode, [item.name], list(item.fields))
         if item.adapter:
             subscription.setDataAdapter(item.adapter)
         subscription.setRequestedSnapshot("yes")
-        subscription.addListener(_ItemListener(item.name, self._inbox, self._now, next(_serials)))
+        symbol = item.symbol if item.role is Role.TICK else ""
+        subscription.addListener(_ItemListener(item.name, self._inbox, self._now, next(_serials), symbol))
         self._subscriptions[item.name] = subscription
         self._client.subscribe(subscription)
+
+    def unsubscribe(self, item: Item) -> None:
+        """Give a subscription up."""
+        subscription = self._subscriptions.pop(item.name, None)
+        if subscription is not None and subscription.isActive():
+            self._client.unsubscribe(subscription)
 
     def set_password(self, password: str) -> None:
         """Let the client's own next session, should it make one, use the latest tokens."""
@@ -193,7 +226,8 @@ class _ConnectionListener(ClientListener):  # type: ignore[misc]
 
 
 class _ItemListener(SubscriptionListener):  # type: ignore[misc]
-    def __init__(self, name: str, inbox: Inbox, now: Callable[[], int], serial: int) -> None:
+    def __init__(self, name: str, inbox: Inbox, now: Callable[[], int], serial: int, symbol: str) -> None:
+        self._symbol = symbol
         self._name = name
         self._inbox = inbox
         self._now = now
@@ -201,7 +235,7 @@ class _ItemListener(SubscriptionListener):  # type: ignore[misc]
 
     def onItemUpdate(self, update: Any) -> None:  # noqa: N802
         try:
-            self._inbox.put(Update(self._name, update.getChangedFields(), self._now(), self._serial))
+            self._inbox.put(Update(self._name, update.getChangedFields(), self._now(), self._serial, self._symbol))
         except Exception as error:
             self._failed("onItemUpdate", error)
 

@@ -150,13 +150,19 @@ class Protocol:
             try:
                 quote = self._quote(row)
             except ValueError as error:  # the others in the message are good
-                faults.append(Malformed(data, str(error), ts_recv))
+                faults.append(Malformed(data, str(error), ts_recv, self._symbol_of(row)))
                 continue
             index, ts_event, bid, ask, bid_size, ask_size = quote
             records[count] = (ts_event, ts_recv, bid, ask, bid_size, ask_size, index)
             count += 1
         quotes: list[Event] = [Quotes(records[:count], self.symbols, self._sources)] if count else []
         return quotes + faults
+
+    def _symbol_of(self, row: Any) -> str:
+        """Name the instrument of a row, also of one that cannot be read; empty where it names none that is ours."""
+        name = row.get("symbol") if isinstance(row, dict) else None
+        index = self._index.get(name) if isinstance(name, str) else None
+        return "" if index is None else self.symbols[index]
 
     def _quote(self, row: Any) -> tuple[int, int, float, float, float, float]:
         if not isinstance(row, dict):

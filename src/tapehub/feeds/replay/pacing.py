@@ -72,7 +72,7 @@ def pace(
             now = clock()
             ready = int(np.searchsorted(due, now, side="right"))
             if ready > sent:
-                yield batch._replace(records=batch.records[sent:ready])
+                yield batch.replace(batch.records[sent:ready])
                 sent = ready
             else:
                 sleep((int(due[sent]) - now) / 1e9)
@@ -93,4 +93,4 @@ def rebase(batches: Iterable[Quotes], to_ns: int) -> Iterator[Quotes]:
         records = batch.records.copy()
         records["ts_event"] += shift
         records["ts_recv"][records["ts_recv"] != 0] += shift
-        yield batch._replace(records=records)
+        yield batch.replace(records)

@@ -35,6 +35,7 @@ class FaultKind(Enum):
     DELAY = "delay"  # each tick hit is sent `seconds` later
     CROSSED = "crossed"  # bid and ask change places
     ZERO = "zero"  # bid is 0
+    GARBLED = "garbled"  # the ask is no number
     SCALED = "scaled"  # prices times `factor`
     LOSE_CANDLE_END = "lose_candle_end"  # the update with CONS_END does not come
     CLEAR_SNAPSHOT = "clear_snapshot"  # CS: what the items said is void

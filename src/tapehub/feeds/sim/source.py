@@ -88,7 +88,7 @@ class RecordedSource:
             kept = self._chosen(quotes)
             begin = int(np.searchsorted(kept["ts_event"], start_ns))
             if begin < len(kept):
-                yield quotes._replace(records=kept[begin:])
+                yield quotes.replace(kept[begin:])
 
     def window(self, symbol: str, start_ns: int, end_ns: int) -> Records:
         """Show the quotes of one instrument."""

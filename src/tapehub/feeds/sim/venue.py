@@ -234,7 +234,10 @@ class Venue:
             self._say(*held)
 
     def _say(self, item: StreamItem, contract: Contract, tick: Tick) -> None:
-        item.publish(tick_values(contract, self.market, tick))
+        values = tick_values(contract, self.market, tick)
+        if self.hit(FaultKind.GARBLED, *item.names):
+            values["OFR"] = "n/a"
+        item.publish(values)
 
     def _muted(self, item: StreamItem) -> bool:
         return self.hit(FaultKind.MUTE, *item.names) is not None

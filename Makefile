@@ -1,8 +1,9 @@
 # Every target makes what it needs: a .venv beside this file, the native module in it, the tools. A C++20 compiler and
 # Python 3.11 with venv are all that must be there (Debian 12: apt install g++ make python3-venv python3-dev).
 #
-#   make demo    DEMO_SECONDS=30 DATA=path    watch a hub at work, with real files or a simulated market
+#   make demo    DEMO_SECONDS=30 DATA=path    watch a hub at work, and its page, with real files or a simulated market
 #   make test    ARGS="-k lapped" SLOW=1      native tests, then pytest: offline, in random order, warnings are errors
+#   make screenshots                          photograph the page: docs/images
 #   make check                                ruff, mypy --strict, the native module's stub, the tidy tests
 #   make sanitize                             native tests under ASan + UBSan, then TSan
 #   make chaos                                every crash point, then long fault injection: chaos.json and crash-points.json
@@ -12,6 +13,9 @@
 #   make clean                                remove everything that a target made
 #
 # DEVELOPER=ON turns compiler warnings into errors; .ci/run sets it.
+
+# The suite starts some hundred processes: what is imported is compiled once, whatever the environment says.
+unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON    ?= python3
 DEVELOPER ?= OFF
@@ -45,21 +49,35 @@ define build_native
 	$(CMAKE) --build build/native/$(1)
 endef
 
-.PHONY: demo test native-test python-test check stub sanitize crash-points chaos bench clean
+.PHONY: demo test native-test python-test chromium screenshots check stub sanitize crash-points chaos bench clean
 .DELETE_ON_ERROR:
 
 # DEMO_SECONDS and DATA reach the demo through the environment, as make passes on what it was given.
 demo: $(DEMO)
 	$(PY) -m tapehub.app.demo
 
-test: native-test python-test
+# The native tests are compiled and run while the tools are fetched.
+test: $(TOOLS)
+	$(MAKE) -j2 --output-sync=target native-test $(DEV) chromium
+	$(MAKE) python-test
 
 native-test: $(TOOLS)
 	$(call build_native,plain,)
 	$(CTEST) --test-dir build/native/plain -j 2 --output-on-failure --no-tests=error
 
-python-test: $(DEV) native-test
+python-test: $(DEV) chromium
 	$(PYTEST) $(HANG) -n $(WORKERS) --dist worksteal -m "$(MARKS)" $(ARGS)
+
+# The page's tests drive the distribution's Chromium; where it can be neither found nor installed they are skipped, and say so.
+CHROMIUM = command -v chromium || command -v chromium-browser || command -v google-chrome
+INSTALL_CHROMIUM = apt-get install -y --no-install-recommends chromium
+chromium:
+	@mkdir -p build
+	@{ $(CHROMIUM); } > /dev/null || { $(INSTALL_CHROMIUM) || { apt-get update && $(INSTALL_CHROMIUM); }; } > build/chromium.log 2>&1 \
+	  || echo 'no Chromium, and it could not be installed (build/chromium.log): tests/browser is skipped' >&2
+
+screenshots: $(DEV) chromium
+	$(PY) -m tests.browser.screenshots
 
 check: $(DEV)
 	$(PY) -m ruff check .
@@ -80,13 +98,13 @@ sanitize: $(TOOLS)
 	$(call build_native,tsan,thread)
 	$$(setarch -R true 2> /dev/null && echo setarch -R) $(CTEST) --test-dir build/native/tsan -j 2 --output-on-failure --no-tests=error
 
-# Every store of every operation, where native-test tries some forty of each. One process at a time: its seconds are the
+# Every store of every operation, where native-test tries some forty of each; every damaged byte; more random histories. One process at a time: its seconds are the
 # report's. A case that fails is in the report too.
 CRASH_LINES := build/crash-points.jsonl
 crash-points: $(TOOLS)
 	$(call build_native,plain,)
 	@rm -f $(CRASH_LINES)
-	status=0; for source in native/tests/crash_*.cpp; do \
+	status=0; for source in native/tests/crash_*.cpp native/tests/damage.cpp native/tests/property.cpp; do \
 	  TAPEHUB_TEST_ALL=1 TAPEHUB_CRASH_REPORT=$(CRASH_LINES) build/native/plain/$$(basename $$source .cpp) || status=1; \
 	done; \
 	$(PY) native/tests/crash_report.py $(CRASH_LINES) benchmarks/results/crash-points.json && exit $$status
@@ -111,14 +129,15 @@ $(MODULE): $(TOOLS) $(NATIVE)
 	$(PIP) install --no-build-isolation --config-settings=cmake.define.TAPEHUB_DEVELOPER=$(DEVELOPER) -e '.[cli]'
 	@touch $@
 
-# The package is in place by now, so these add what the extras name and build nothing.
+# The package is in place by now, so these add what the extras name and build nothing. Of the tests' libraries most modules
+# are never imported: those that are, are compiled then.
 $(DEV): $(MODULE)
-	$(PIP) install 'tapehub[dev]'
+	$(PIP) install --no-compile 'tapehub[dev]'
 	@touch $@
 
-# The collector and the simulated IG: what a demonstration needs beside the module.
+# The collector, the simulated IG and the page: what a demonstration needs beside the module.
 $(DEMO): $(MODULE)
-	$(PIP) install 'tapehub[ig,sim]'
+	$(PIP) install 'tapehub[ig,sim,server,indicators]'
 	@touch $@
 
 $(BENCH): $(MODULE)

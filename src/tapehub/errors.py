@@ -18,6 +18,7 @@
     │   ├── HubStalled         the writer holding the lock is alive but stopped: continue or end that process
     │   ├── HubFormatError     another format version: migrate
     │   ├── HubCorrupt         checksums or structure are wrong: verify, then repair
+    │   ├── NotOffered         a connection does not offer what was asked of it (also an AttributeError)
     │   ├── Lapped             a stream that asked to be told lost records: go on from `oldest`
     │   └── StaleDataError     the data are older than the caller accepts
     └── ArchiveError           the archive: retry from `position`
@@ -43,6 +44,7 @@ __all__ = [
     "InvalidRecord",
     "Lapped",
     "MissingExtra",
+    "NotOffered",
     "RecordingError",
     "StaleDataError",
     "TapehubError",
@@ -109,12 +111,14 @@ class VenueError(FeedError):
     Attributes:
         code: the venue's error code; empty when it gave none.
         status: of HTTP; 0 when no answer came.
+        at_login: the login itself was refused, so that logging in again is no remedy.
     """
 
-    def __init__(self, message: str, *, code: str = "", status: int = 0) -> None:
+    def __init__(self, message: str, *, code: str = "", status: int = 0, at_login: bool = False) -> None:
         super().__init__(message)
         self.code = code
         self.status = status
+        self.at_login = at_login
 
 
 class HubError(TapehubError):
@@ -131,6 +135,10 @@ class HubNotRunning(HubError):
 
 class HubHeld(HubError):
     """Report that another server already holds the directory."""
+
+
+class NotOffered(HubError, AttributeError):
+    """Report a name that a hub has, perhaps, but not over this connection; to `hasattr` it is not there."""
 
 
 class HubStalled(HubError):

@@ -12,16 +12,16 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from tapehub.app.config import IgConfig, read_config
+from tapehub.app.config import read_config
 from tapehub.app.console import Exit, complain, count_text, err, instant_text, note, out, print_json
 from tapehub.app.hubs import HubOption, NameOption, attach
+from tapehub.app.sections import IgConfig
 from tapehub.collector.allowance import FILE_NAME, Allowance, Ledger
 from tapehub.collector.backfill import MINUTE, Minutes, Plan, plan_requests, spans_of
-from tapehub.collector.filling import Filled, Filling, gaps_of, lacking, mark_in
+from tapehub.collector.filling import Filled, Filling, close_gaps, gaps_of, lacking, mark_in
 from tapehub.errors import AllowanceExceeded, ConfigError, FeedError
 from tapehub.feeds.instants import instant_ns
 from tapehub.feeds.prices import Prices
-from tapehub.model.calendars import Calendar, calendar_of
 
 if TYPE_CHECKING:
     from tapehub.feeds.ig.account import Account
@@ -43,7 +43,8 @@ def backfill(
     ] = None,
     end: Annotated[str | None, typer.Option("--to", metavar="T", help="Default: the last whole minute.")] = None,
     reserve: Annotated[
-        int | None, typer.Option(metavar="N", min=0, help="Points never to be spent; remembered for the next time.")
+        int | None,
+        typer.Option(metavar="N", min=0, help="Points never to be spent; remembered. At first reserved_share."),
     ] = None,
     whole: Annotated[
         bool, typer.Option("--whole", help="All or nothing: refuse what the allowance does not reach for.")
@@ -59,11 +60,15 @@ def backfill(
     Each candle costs a point of a weekly allowance, which a ledger in the hub's directory keeps. What is beyond it
     waits for the next term. --plan needs no credentials.
     """
-    url = url or read_config().ig.base_url
+    config = read_config()
+    url = url or config.ig.base_url
     with attach(hub, name, "backfill") as opened:
         wanted = _missing(opened, "ig", symbols, start, end, again=again)
         label = _account_label(url)
-        ledger = Ledger(opened.path / FILE_NAME.format(venue=label), time.time_ns, reserve=reserve)
+        ledger = Ledger(
+            opened.path / FILE_NAME.format(venue=label), time.time_ns, reserve=reserve,
+            reserved_share=config.ig.reserved_share,
+        )  # fmt: skip
         try:
             made = plan_requests(wanted, ledger.read(), whole=whole)
         except AllowanceExceeded as refused:
@@ -73,6 +78,9 @@ def backfill(
                 _show_plan(wanted, None, ledger.read(), label)
             complain(refused)
             raise typer.Exit(Exit.REFUSED) from None
+        if not plan:  # also where nothing is asked for: an earlier run may have fetched what a gap lacked
+            for symbol in wanted:
+                close_gaps(opened, symbol, "ig", opened.calendar(symbol), mark_in(opened))
         if plan or not made.now:
             if as_json:
                 print_json(_plan_json(wanted, made, made.allowance, label))
@@ -94,7 +102,7 @@ def ig_prices_of(hub: DataHub, url: str | None) -> tuple[Prices, Callable[[], No
 
     config = read_config()
     account = _account(config.ig, url)
-    account.tell_waits(note)
+    account.tell_waits(lambda why, wait_s: note(why))
     book = config.book()
     epics = {book.name(symbol): epic for symbol, epic in config.ig.epics.items()}
     return IgPrices(account, Catalogue(account, epics, book, config.ig.form)), account.close
@@ -122,7 +130,7 @@ def _account(config: IgConfig, url: str | None) -> Account:
     if lent is not None and lent.base_url.rstrip("/") == address:
         note("borrowed the session of the collector that runs")
         key = Credentials("", "", lent.api_key, lent.account, kind)
-        return Account(key, now=time.time_ns, base_url=address, borrow=lambda: borrow(path))
+        return Account(key, now=time.time_ns, base_url=address, borrow=lambda failed: borrow(path, failed))
     if credentials is None:
         assert missing is not None
         raise missing
@@ -147,7 +155,7 @@ def _account_label(url: str | None) -> str:
 def _missing(
     hub: DataHub, source: str, symbols: Iterable[str] | None, start: str | None, end: str | None, *, again: bool
 ) -> dict[str, Minutes]:
-    """Find the missing minutes of each symbol, under the calendar that the hub has it by."""
+    """Find the missing minutes of each symbol, by the hours of its market as the hub has them."""
     known = hub.instruments
     names = [hub._names.canonical(symbol) for symbol in symbols or ()]
     names = names or [symbol for symbol, row in known.items() if source in row["sources"]]
@@ -163,7 +171,7 @@ def _missing(
         if first is None:
             note(f"{symbol}: the hub holds nothing of it from {source}; give --from to fill it")
         elif first < last:
-            found[symbol] = lacking(hub, symbol, source, _calendar(hub, symbol), first, last, again=again)
+            found[symbol] = lacking(hub, symbol, source, hub.calendar(symbol), first, last, again=again)
     return found
 
 
@@ -175,16 +183,11 @@ def _oldest(hub: DataHub, symbol: str, source: str) -> int | None:
     return min(known, default=None)
 
 
-def _calendar(hub: DataHub, symbol: str) -> Calendar:
-    row = hub.instruments.get(symbol)
-    return calendar_of(row["calendar"]) if row else Calendar(hub._names.book.find(symbol).calendar)
-
-
 def _fill(
     hub: DataHub, ledger: Ledger, wanted: dict[str, Minutes], made: Plan, label: str, url: str | None, *, as_json: bool
 ) -> None:
     prices, close = ig_prices_of(hub, url)
-    filling = Filling(hub, prices, ledger, calendar_of=lambda symbol: _calendar(hub, symbol), mark=mark_in(hub))
+    filling = Filling(hub, prices, ledger, calendar_of=hub.calendar, mark=mark_in(hub))
     refused: AllowanceExceeded | None = None
     columns = (TextColumn("asking for"), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     try:

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from tapehub.app.console import err, note, out, print_json
 from tapehub.app.measure import MEASUREMENTS, Measurement, measure
-from tapehub.app.stopping import stopping
+from tapehub.stopping import stopping
 
 __all__ = ["bench"]
 

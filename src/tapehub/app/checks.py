@@ -19,6 +19,7 @@ import numpy as np
 from tapehub._native import layout
 from tapehub.app.clocks import clock_of
 from tapehub.app.console import bytes_text, count_text, span_text
+from tapehub.hub.latest import latest
 
 if TYPE_CHECKING:
     from tapehub.hub import DataHub
@@ -27,6 +28,7 @@ __all__ = ["Check", "Health", "about_hub", "about_machine"]
 
 _GIB = 1 << 30
 _SEGMENT_BYTES = 64 << 20
+_BEHIND_NS = 500_000_000
 _BUILT = datetime(2024, 1, 1, tzinfo=UTC)
 
 
@@ -107,7 +109,12 @@ def _disk(where: Path) -> Check:
     if free < 2 * _SEGMENT_BYTES:
         return Check("disk", Health.BAD, text, "publishing fails when no segment (64 MiB) fits: make room")
     if free < _GIB:
-        return Check("disk", Health.DOUBTFUL, text, "expected 1 GiB or more: make room, or lower the retention")
+        return Check(
+            "disk",
+            Health.DOUBTFUL,
+            text,
+            "expected 1 GiB or more: make room, or lower [hub] retention_bytes",
+        )
     return Check("disk", Health.GOOD, text)
 
 
@@ -158,6 +165,25 @@ def _hub_clock(hub: DataHub) -> Check:
     clock = clock_of(hub)
     if clock.simulated:
         return Check("hub clock", Health.DOUBTFUL, str(clock), 'after a replay, "tapehub clock wall" goes back')
+    if clock.skew_ns >= _BEHIND_NS:
+        return Check(
+            "hub clock", Health.DOUBTFUL, f"{clock!s}: the venue's clock is that far ahead", "set it right, by NTP"
+        )
+    ahead_ns, feed = max(
+        (
+            (-told["clock"]["unshifted_ns"] - clock.skew_ns, feed)
+            for feed, told in latest(hub).links(hub).items()
+            if told["alive"] and told.get("clock", {}).get("unshifted_ns") is not None
+        ),
+        default=(0, ""),
+    )
+    if ahead_ns >= _BEHIND_NS:
+        return Check(
+            "hub clock",
+            Health.DOUBTFUL,
+            f"{clock!s}: the quotes of {feed} are {ahead_ns / 1e9:.1f} s ahead of it",
+            "set this machine's clock right, by NTP; where it is, that feed's is wrong",
+        )
     return Check("hub clock", Health.GOOD, str(clock))
 
 

@@ -6,6 +6,8 @@ Exit codes: `console.Exit`, documented in docs/reference/commands.md.
 from __future__ import annotations
 
 import sys
+from functools import cache
+from importlib import import_module
 from importlib.metadata import version
 from typing import Annotated, Any
 
@@ -14,17 +16,63 @@ from tapehub.errors import MissingExtra, TapehubError
 try:
     import rich  # noqa: F401
     import typer
+    import typer.main
     from typer.core import TyperGroup
 except ImportError as error:
     raise MissingExtra(error.name or "typer", "cli", "the tapehub command") from error
 
 from tapehub.app.console import Exit, complain, exit_of
 
-__all__ = ["app", "main"]
+__all__ = ["COMMANDS", "app", "main"]
+
+
+# Name of a command -> module of this folder and what it offers: a function, or a group of commands. A module is
+# imported when its command is asked for: all together take longer to import than most of them to run.
+COMMANDS = {
+    "init": "init:init",
+    "up": "up:up",
+    "down": "down:down",
+    "restart": "down:restart",
+    "logs": "logview:logs",
+    "serve": "serve:serve",
+    "gateway": "gateway:gateway",
+    "mcp": "mcp:mcp",
+    "collect": "collect:collect",
+    "replay": "replay:replay",
+    "watch": "watch:watch",
+    "status": "status:status",
+    "doctor": "doctor:doctor",
+    "verify": "verify:verify",
+    "clock": "serve:clock",
+    "backfill": "backfill:backfill",
+    "sim": "sim:sim",
+    "agent": "agent:group",
+    "backtest": "backtest:backtest",
+    "halt": "halt:halt",
+    "resume": "halt:resume",
+    "ig": "ig:group",
+    "token": "access:token_group",
+    "tls": "access:tls_group",
+    "bench": "bench:bench",
+    "alerts": "alerts:group",
+    "service": "service:group",
+}
+_PASSES_ON = {"bench"}  # commands that hand what they do not know to someone else
 
 
 class _Group(TyperGroup):
-    """Turn errors into one line and an exit code, wherever a command raised them."""
+    """Load a command when it is asked for; turn errors into one line and an exit code, wherever one was raised."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        return _load(cmd_name) if cmd_name in COMMANDS else None
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] not in COMMANDS:  # the error names what comes near
+            self.commands.update({name: _load(name) for name in COMMANDS})
+        return super().resolve_command(ctx, args)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         # Accepted after the command as well: it is added to a line that just failed.
@@ -43,6 +91,20 @@ class _Group(TyperGroup):
             raise typer.Exit(exit_of(error)) from None
         except KeyboardInterrupt:
             raise typer.Exit(Exit.INTERRUPTED) from None
+
+
+@cache
+def _load(name: str) -> Any:
+    module, _, offered = COMMANDS[name].partition(":")
+    found = getattr(import_module(f"tapehub.app.{module}"), offered)
+    if isinstance(found, typer.Typer):
+        group = typer.main.get_group(found)  # also one of a single command
+        group.name = name
+        return group
+    alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    passes_on = name in _PASSES_ON
+    alone.command(name, context_settings={"allow_extra_args": passes_on, "ignore_unknown_options": passes_on})(found)
+    return typer.main.get_command(alone)
 
 
 app = typer.Typer(
@@ -73,27 +135,6 @@ def _options(
     ] = False,
 ) -> None:
     """Take the options of all commands."""
-
-
-def _add() -> None:
-    from tapehub.app import backfill, bench, collect, doctor, ig, replay, serve, sim, status, up, verify, watch
-
-    app.command()(up.up)
-    app.command()(serve.serve)
-    app.command()(collect.collect)
-    app.command()(replay.replay)
-    app.command()(watch.watch)
-    app.command()(status.status)
-    app.command()(doctor.doctor)
-    app.command()(verify.verify)
-    app.command()(serve.clock)
-    app.command()(backfill.backfill)
-    app.command()(sim.sim)
-    app.add_typer(ig.group, name="ig")
-    app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(bench.bench)
-
-
-_add()
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ __all__ = ["Clock", "change_clock", "clock_of", "live_publishers"]
 
 _RECENT_S = 10.0
 _DEFINITIONS = 16
+_SHOWN_NS = 50_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +27,13 @@ class Clock:
     Attributes:
         rate: hub seconds in a second; 1.0 for a wall clock, 0.0 for one that only events move.
         now_ns: its reading when it was looked at.
+        skew_ns: how far a wall clock is ahead of this machine's, to be with the venue's.
     """
 
     mode: ClockMode
     rate: float
     now_ns: int
+    skew_ns: int = 0
 
     @property
     def simulated(self) -> bool:
@@ -44,7 +47,8 @@ class Clock:
 
     def __str__(self) -> str:
         if self.mode is ClockMode.WALL:
-            return f"wall clock, {instant_text(self.now_ns)}"
+            ahead = f", {self.skew_ns / 1e9:.1f} s ahead of this machine's" if abs(self.skew_ns) >= _SHOWN_NS else ""
+            return f"wall clock{ahead}, {instant_text(self.now_ns)}"
         if self.mode is ClockMode.EVENT:
             at = instant_text(self.now_ns) if self.now_ns > 0 else "no tick yet"
             return f"event clock (time of the latest tick), {at}"
@@ -56,7 +60,7 @@ def clock_of(hub: DataHub) -> Clock:
     state = hub._hub_state()
     mode = ClockMode(int(state["clock_mode"]))
     rate = {ClockMode.WALL: 1.0, ClockMode.EVENT: 0.0, ClockMode.VIRTUAL: float(state["rate"])}[mode]
-    return Clock(mode, rate, hub.now())
+    return Clock(mode, rate, hub.now(), int(state["skew_ns"]) if mode is ClockMode.WALL else 0)
 
 
 def live_publishers(hub: DataHub, watch_s: float = 0.25) -> list[str]:

@@ -14,11 +14,11 @@ from tapehub.app.clocks import clock_of
 from tapehub.app.collecting import account_text, collect_until
 from tapehub.app.config import read_config
 from tapehub.app.console import Exit, note, out
-from tapehub.app.feeds import NAMES, Wanted, make, set_clock_for, symbols_of
-from tapehub.app.hubs import HubOption, NameOption, open_or_create
+from tapehub.app.feeds import NAMES, Wanted, made_up_by, make, set_clock_for, symbols_of
+from tapehub.app.hubs import HubOption, NameOption, log_calendars, open_or_create
 from tapehub.app.logs import log_to
-from tapehub.app.stopping import stopping
 from tapehub.app.workers import Worker
+from tapehub.stopping import stopping
 
 if TYPE_CHECKING:
     from tapehub.hub import DataHub
@@ -62,8 +62,11 @@ def collect(
     with open_or_create(hub, name, "collector", config.book()) as opened, stopping() as stop:
         if set_clock_for(wanted, opened, config):
             note(f"set the hub clock: {clock_of(opened)}")
+        log_calendars(opened, config)
+        opened._names.apply_overrides()
         with _simulator(wanted, opened) as chosen:
-            collector = collect_until(stop, opened, make(chosen, opened, config, random.Random()))
+            made = make(chosen, opened, config, random.Random())
+            collector = collect_until(stop, opened, made, made_up=made_up_by(chosen, config))
     total = collector.core.publisher.total
     out.print(account_text(total))
     if total.balance:

@@ -1,8 +1,10 @@
 """`tapehub.toml`: read with its types checked, written with everything kept that stands in it.
 
 ``TAPEHUB_CONFIG`` names the file, else it is ``~/.config/tapehub/tapehub.toml``; none is needed. An environment
-variable overrides a setting: ``TAPEHUB_IG__FORM=MINI`` for ``form`` in ``[ig]``. Credentials do not belong here, and
-are refused.
+variable overrides a setting: ``TAPEHUB_IG__FORM=MINI`` for ``form`` in ``[ig]``. A broker's credentials do not belong
+here, and are refused.
+
+A section is a class: what it says of a setting under ``Attributes`` is what `tapehub init` writes beside it.
 """
 
 from __future__ import annotations
@@ -13,54 +15,54 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tapehub.app.sections import (
+    AgentsConfig,
+    AlertsConfig,
+    CalendarConfig,
+    HubConfig,
+    IgConfig,
+    LogsConfig,
+    ManagerConfig,
+    UpConfig,
+)
 from tapehub.errors import ConfigError, MissingExtra
+from tapehub.gateway.settings import GatewaySettings
+from tapehub.model.calendars import Calendar, calendar_of
 from tapehub.model.instruments import InstrumentBook
+from tapehub.model.sessions import CalendarId
 
 try:
     import tomlkit
-    from pydantic import BaseModel, ConfigDict, Field, ValidationError
+    from pydantic import Field, ValidationError
     from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
     from tomlkit.exceptions import TOMLKitError
 except ImportError as error:
     raise MissingExtra(error.name or "pydantic-settings", "cli", "tapehub.toml") from error
 
-__all__ = ["Config", "IgConfig", "add_epics", "config_path", "read_config"]
-
-
-class IgConfig(BaseModel):
-    """Hold the section ``[ig]``.
-
-    Attributes:
-        epics: the epic of each symbol, in ``[ig.epics]``.
-        form: of the built-in epics: CFD, MINI or TODAY.
-        reserved_share: part of each REST allowance left to order code.
-        subscriptions_max: a limit below IG's own.
-        session_version: of the REST session, 2 or 3.
-        base_url: another REST API than IG's: the simulator's.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    epics: dict[str, str] = Field(default_factory=dict)
-    form: str = "CFD"
-    reserved_share: float = Field(default=0.25, ge=0, lt=1)
-    subscriptions_max: int | None = Field(default=None, ge=1)
-    session_version: int = Field(default=2, ge=2, le=3)
-    base_url: str | None = None
+__all__ = ["Config", "add_epics", "config_path", "read_config", "write_config"]
 
 
 class Config(BaseSettings):
     """Hold what `tapehub.toml` says; sections that this version does not know are left to those who do.
 
     Attributes:
-        instruments: what is overridden of each, as in `InstrumentBook.declare`.
+        calendars: the holidays of each calendar.
+        instruments: what is overridden of each, as in `InstrumentBook.declare`: [instruments.DE40], pip_size = 0.1.
     """
 
     model_config = SettingsConfigDict(
         env_prefix="TAPEHUB_", env_nested_delimiter="__", extra="ignore", frozen=True, toml_file=None
     )
 
+    hub: HubConfig = HubConfig()
+    up: UpConfig = UpConfig()
     ig: IgConfig = IgConfig()
+    logs: LogsConfig = LogsConfig()
+    alerts: AlertsConfig = AlertsConfig()
+    manager: ManagerConfig = ManagerConfig()
+    agents: AgentsConfig = AgentsConfig()
+    gateway: GatewaySettings = GatewaySettings()
+    calendars: dict[str, CalendarConfig] = Field(default_factory=dict)
     instruments: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     @classmethod
@@ -82,6 +84,19 @@ class Config(BaseSettings):
             ConfigError: an override cannot be.
         """
         return InstrumentBook(self.instruments)
+
+    def sessions(self) -> list[Calendar]:
+        """Work out the hours of all markets, holidays included.
+
+        Raises:
+            ConfigError: a calendar that there is none of, or a holiday that cannot be read.
+        """
+        given = {name.lower(): section.holidays for name, section in self.calendars.items()}
+        try:
+            named = {calendar.id: calendar for calendar in (calendar_of(*pair) for pair in given.items())}
+        except ConfigError as error:
+            raise ConfigError(f"{config_path()}: [calendars]: {error}") from None
+        return [named.get(identifier) or Calendar(identifier) for identifier in CalendarId]
 
 
 def config_path() -> Path:
@@ -132,12 +147,12 @@ def add_epics(epics: Mapping[str, str], path: Path | None = None, *, replace: bo
                 table[symbol] = epic
     except (TOMLKitError, TypeError, AttributeError) as error:
         raise ConfigError(f"{path}: {error}: expected TOML with a table [ig.epics]; correct it there") from error
-    _write(path, tomlkit.dumps(document))
+    write_config(path, tomlkit.dumps(document))
     return kept
 
 
-def _write(path: Path, text: str) -> None:
-    """Replace a file at once, so that a reader sees the old one or the new one."""
+def write_config(path: Path, text: str) -> None:
+    """Replace a file at once, so that a reader sees the old one or the new one; a new one is 0600."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=path.name, delete=False, encoding="utf-8") as new:
         new.write(text)

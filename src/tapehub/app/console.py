@@ -48,8 +48,8 @@ class Exit(IntEnum):
 
 
 # In a pipe a line stays a line; on a terminal it breaks between words.
-out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
-err = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+out = Console(highlight=False, emoji=False, soft_wrap=not sys.stdout.isatty())
+err = Console(stderr=True, highlight=False, emoji=False, soft_wrap=not sys.stderr.isatty())
 
 
 def exit_of(error: BaseException) -> Exit:

@@ -1,4 +1,4 @@
-"""The demonstration: server, simulated IG, collector and two readers, each a process of its own, and a market.
+"""The demonstration: server, simulated IG, collector, page and two readers, each a process of its own, and a market.
 
 `make demo` runs it. The collector is the one that collects IG, with the official clients; the venue is `tapehub sim`'s,
 on a market clock that begins on a Tuesday at 13:00 in London whatever today is. The terminal says SIMULATED. After 20 s
@@ -24,13 +24,15 @@ from rich.text import Text
 from tapehub.app.board import Board
 from tapehub.app.console import Exit, complain, count_text, exit_of, note, out
 from tapehub.app.feeds import SYMBOLS, Wanted
+from tapehub.app.gateway import is_installed, login_link
 from tapehub.app.market import OPENS_AT
 from tapehub.app.mishap import Mishap, counts_of
 from tapehub.app.outcome import Outcome
-from tapehub.app.stopping import stopping
+from tapehub.app.recordings import find_recordings
 from tapehub.app.workers import Message, Worker
 from tapehub.errors import ConfigError, TapehubError
 from tapehub.hub import DataHub, hub_path
+from tapehub.stopping import stopping
 
 __all__ = ["main"]
 
@@ -62,6 +64,7 @@ class _Crew:
             self.venue: Message = self.simulator.wait_up().ready
             plain = {**wanted.plain(), "url": self.venue["url"], "symbols": self.venue["symbols"]}
             self.collector = self._start("collector", wanted=plain, traced=True)
+            self.page = self._start("gateway", port=0, control=self.venue["control"]) if is_installed() else None
             for worker in self._started:
                 worker.wait_up()
         except BaseException:
@@ -137,7 +140,7 @@ def main() -> int:
 
 
 def _run(path: Path, seconds: float | None, data: list[Path], stop: threading.Event) -> int:
-    note("starting a hub server, a simulated IG, its collector and two readers, each a process of its own")
+    note("starting a hub server, a simulated IG, its collector, the page and two readers, each a process of its own")
     crew = _Crew(path, data, seed=1)
     memory: Path | None = None
     try:
@@ -148,6 +151,10 @@ def _run(path: Path, seconds: float | None, data: list[Path], stop: threading.Ev
             if not data:
                 note("DATA=path plays real files")
             note(f"in another terminal: tapehub watch --hub {path}")
+            if crew.page is None:
+                note("no page: pip install 'tapehub[server]' brings it")
+            else:  # the token opens this hub alone, which ends with the demonstration
+                out.print(f"the page: {login_link(path, crew.page.ready['url'])}", soft_wrap=True, markup=False)
             crew.open_market(hub, stop)
             note(f"SIMULATED: the market clock began on {OPENS_AT:%A %-d %B %Y at %H:%M} in London")
             mishap = Mishap(hub, crew.venue, seconds, _say)
@@ -233,13 +240,18 @@ def _seconds() -> float | None:
 
 
 def _data() -> list[Path]:
-    """Read DATA: one path, or several with the system's path separator or spaces between them."""
+    """Read DATA: one path, or several with the system's path separator or spaces between them.
+
+    Raises:
+        RecordingError: there is nothing to play; it is said before any process starts.
+    """
     text = os.environ.get("DATA", "").strip()
     if not text:
         return []
-    if Path(text).expanduser().exists():
-        return [Path(text).expanduser()]
-    return [Path(part).expanduser() for word in text.split(os.pathsep) for part in word.split()]
+    whole = Path(text).expanduser()
+    paths = [whole] if whole.exists() else [Path(part).expanduser() for part in text.replace(os.pathsep, " ").split()]
+    find_recordings(paths, hour_if_unknown=_OPENS_NS)
+    return paths
 
 
 if __name__ == "__main__":

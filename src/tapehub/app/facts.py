@@ -8,14 +8,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
 from tapehub.app.clocks import clock_of
+from tapehub.app.hours import TITLES
 from tapehub.hub import reading
 from tapehub.hub.latest import latest
-from tapehub.model.calendars import Calendar, CalendarId
+from tapehub.model.calendars import is_holiday
 from tapehub.model.records import INSTRUMENT
 from tapehub.model.timeframes import parse
 from tapehub.quality import Reason
@@ -76,8 +77,9 @@ class Feed:
         phase_s: how long.
         told_s: seconds of real time since the collector last said anything; None where the clock cannot tell.
         beat_s: since the last heartbeat; None without one.
-        waits: why a request is held up.
+        waits: why a request is held up; empty where nothing is, or no longer.
         restart: why the feed was started again, and when.
+        remarks: what it goes on without, and why.
     """
 
     name: str
@@ -93,6 +95,7 @@ class Feed:
     beat_lost: bool = False
     repaired: Repaired | None = None
     restarts: int = 0
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,8 @@ class Item:
         tick_s: age of the latest tick, by event time; None without one.
         heard_s: since anything came of it, accepted or not; None where nobody tells.
         is_open: by its calendar.
-        opens_ns: when its market opens next, ns UTC.
+        opens_ns: when its market opens next, ns UTC; None while it is open.
+        is_holiday: closed at an hour at which it is open in other weeks.
         word: the venue's, on its market.
         has_candle: the minute of the latest tick has a candle; None without a tick.
     """
@@ -122,6 +126,7 @@ class Item:
     market: str = "FX"
     is_open: bool = True
     opens_ns: int | None = None
+    is_holiday: bool = False
     word: str = ""
     refusal: Refusal | None = None
     quarantined: Quarantined | None = None
@@ -263,30 +268,36 @@ def _item(hub: DataHub, symbol: str, source: str, row: _Row, now_ns: int, refuse
             has_candle = reading.candle_at(hub, row.channel, parse("1m"), event_ns // _MINUTE * _MINUTE) is not None
             state = hub.state(symbol, source)
     said = row.cause if row.state == state else "its collector is gone" if state == "dead" and row.feed else ""
-    market, is_open, opens_ns = _market(hub, symbol, now_ns)
     quarantined = None
     if refused is not None:
         at_ns, reason, detail = refused
         quarantined = Quarantined(Reason(reason).label, detail, (now_ns - at_ns) / 1e9)
     return Item(
         symbol=symbol, source=source, feed=row.feed, state=state, cause=said,
-        state_s=row.ages[0] if row.state == state else None, tick_s=tick_s, heard_s=row.ages[2], market=market,
-        is_open=is_open, opens_ns=opens_ns, word=row.word, refusal=row.refusal, quarantined=quarantined,
-        has_candle=has_candle,
+        state_s=row.ages[0] if row.state == state else None, tick_s=tick_s, heard_s=row.ages[2],
+        word=row.word, refusal=row.refusal, quarantined=quarantined, has_candle=has_candle,
+        **_market(hub, symbol, now_ns),
     )  # fmt: skip
 
 
 def _absent(hub: DataHub, symbol: str, now_ns: int) -> Item:
-    market, is_open, opens_ns = _market(hub, symbol, now_ns)
-    return Item(symbol, market=market, is_open=is_open, opens_ns=opens_ns)
+    return Item(symbol, **_market(hub, symbol, now_ns))
 
 
-def _market(hub: DataHub, symbol: str, now_ns: int) -> tuple[str, bool, int | None]:
-    identifier = CalendarId(hub._names.book.find(symbol).calendar)
-    calendar = Calendar(identifier)
-    name = {CalendarId.FX: "FX", CalendarId.METALS: "metals", CalendarId.ALWAYS: "24/7"}[identifier]
-    is_open = bool(calendar.is_open(now_ns))
-    return name, is_open, None if is_open else calendar.next_open(now_ns)
+class _Market(TypedDict):
+    market: str
+    is_open: bool
+    opens_ns: int | None
+    is_holiday: bool
+
+
+def _market(hub: DataHub, symbol: str, now_ns: int) -> _Market:
+    hours = hub.calendar(symbol)
+    opens_ns = None if hours.is_open(now_ns) else hours.next_open(now_ns)
+    return {
+        "market": TITLES[hours.id], "is_open": hours.is_open(now_ns), "opens_ns": opens_ns,
+        "is_holiday": is_holiday(hours, now_ns),
+    }  # fmt: skip
 
 
 def _feed(name: str, told: Mapping[str, Any], now_ns: int, rate: float | None) -> Feed:
@@ -301,11 +312,12 @@ def _feed(name: str, told: Mapping[str, Any], now_ns: int, rate: float | None) -
         where=told["where"],
         told_s=since_s / rate if rate is not None else None,
         refusal=_refusal(told["refusal"], since_s) if "refusal" in told else None,
-        waits=waits["detail"] if waits else "",
+        waits=waits["detail"] if waits and waits.get("left", 0.0) > since_s else "",
         beat_s=_plus(told["beat"], since_s),
         beat_lost=told["beat_lost"],
         repaired=Repaired(repair["step"], tuple(repair["symbols"]), repair["age"] + since_s) if repair else None,
         restarts=restart["times"] if restart else 0,
+        remarks=tuple(told.get("remarks", ())),
     )
 
 

@@ -7,18 +7,21 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from tapehub.app.clocks import change_clock, clock_of
 from tapehub.app.recordings import find_recordings, first_quote_ns
 from tapehub.errors import ConfigError, MissingExtra, RecordingError
 from tapehub.feeds.feed import Feed, Quotes
+from tapehub.feeds.table import find
+from tapehub.hub.remote.address import is_loopback
 from tapehub.model.policies import ClockMode
 
 if TYPE_CHECKING:
     from tapehub.app.config import Config
     from tapehub.hub import DataHub
 
-__all__ = ["NAMES", "SYMBOLS", "Wanted", "make", "set_clock_for", "symbols_of"]
+__all__ = ["NAMES", "SYMBOLS", "Wanted", "made_up_by", "make", "set_clock_for", "symbols_of"]
 
 SYMBOLS = ("EUR_USD", "USD_JPY", "GBP_USD")
 """What is collected when nothing else is asked for."""
@@ -77,6 +80,16 @@ def make(wanted: Wanted, hub: DataHub, config: Config, rng: random.Random) -> Fe
         RecordingError: nothing can be replayed.
     """
     return NAMES[wanted.feed](wanted, hub, config, rng)
+
+
+def made_up_by(wanted: Wanted, config: Config) -> str:
+    """Say what its quotes are, where no market is like that now: ``SIMULATED`` or ``REPLAY``; empty for a venue's."""
+    if wanted.feed == "sim":
+        return "SIMULATED"
+    if wanted.feed == "ig":  # an IG of this machine is a simulator, whatever it is called
+        host = urlsplit(config.ig.base_url or "").hostname or ""
+        return "SIMULATED" if is_loopback(host) else ""
+    return find(wanted.feed).made_up
 
 
 def symbols_of(words: list[str] | None) -> tuple[str, ...]:

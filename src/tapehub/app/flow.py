@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
-
 from tapehub.app.facts import Facts, Item, Refusal
 from tapehub.app.finding import (
     RECENT_S,
@@ -20,13 +17,12 @@ from tapehub.app.finding import (
     span,
     symbols_of,
 )  # fmt: skip
+from tapehub.app.hours import moment_text
 from tapehub.app.remedies import remedy
-from tapehub.model.calendars import NEW_YORK
 
 __all__ = ["candles", "flow_text", "heartbeat", "market", "quarantine", "subscriptions", "ticks"]
 
 CANDLES_WITHIN_S = 15.0
-_DAYS = 7
 _USUAL_WORDS = ("", "TRADEABLE", "online")
 
 
@@ -53,6 +49,11 @@ def subscriptions(facts: Facts) -> Finding:
         return failed("subscriptions", f"{why}; add it to tapehub up.", {"symbols": unknown})
     if not facts.items:
         return Finding("subscriptions", Outcome.SKIPPED, "No instrument was asked for yet.")
+    without = [remark for feed in alive(facts) for remark in feed.remarks]
+    if without:
+        more = f" and {len(without) - 1} more" if len(without) > 1 else ""
+        text = f"No instrument is refused; the feed goes on without: {without[0]}{more}."
+        return Finding("subscriptions", Outcome.OK, text, {"without": without})
     return Finding("subscriptions", Outcome.OK, "No subscription is refused.")
 
 
@@ -65,7 +66,12 @@ def _remedy_of_item(refusal: Refusal) -> str:
 def market(facts: Facts) -> Finding:
     """Judge whether the market is open."""
     closed = [item for item in facts.items if item.state == "closed" or (not item.is_open and item.state == "empty")]
-    told = {item.symbol: {"state": item.state, "opens_ns": item.opens_ns, "word": item.word} for item in closed}
+    told = {
+        item.symbol: {
+            "state": item.state, "opens_ns": item.opens_ns, "is_holiday": item.is_holiday, "word": item.word,
+        }
+        for item in closed
+    }  # fmt: skip
     if not closed:
         return Finding("market", Outcome.OK if facts.items else Outcome.SKIPPED, "The markets are open.", told)
     if len(closed) < len(facts.items):
@@ -81,12 +87,11 @@ def _closed(facts: Facts, closed: list[Item]) -> str:
         whose = names([item.symbol for item in closed])
         said = f"the venue says that {whose} {is_or_are(closed)}{word or ' closed'}"
         return f"No data because {said}, though the calendar is open."
+    why = f"the {first.market} market is closed{' for a holiday' if first.is_holiday else ''}"
     if first.opens_ns is None:
-        return f"No data because the {first.market} market is closed."
-    opens = datetime.fromtimestamp(first.opens_ns / 1e9, UTC).astimezone(ZoneInfo(NEW_YORK))
+        return f"No data because {why}."
     wait_s = (first.opens_ns - facts.now_ns) / 1e9
-    day = f"{opens:%A %H:%M}" if wait_s < _DAYS * 86_400 else f"{opens:%A, %d %B, %H:%M}"
-    return f"No data because the {first.market} market is closed; it opens on {day} New York, in {span(wait_s)}."
+    return f"No data because {why}; it opens on {moment_text(first.opens_ns, facts.now_ns)}, in {span(wait_s)}."
 
 
 def heartbeat(facts: Facts) -> Finding:

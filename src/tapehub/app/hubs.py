@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tapehub.app.console import note
 from tapehub.errors import ConfigError, HubNotRunning
 from tapehub.hub import DataHub, hub_path
+from tapehub.hub.calendars import log_sessions
 from tapehub.model.instruments import InstrumentBook
 
-__all__ = ["HubOption", "NameOption", "attach", "open_or_create", "place"]
+if TYPE_CHECKING:
+    from tapehub.app.config import Config
+
+__all__ = ["HubOption", "NameOption", "attach", "log_calendars", "open_or_create", "place"]
 
 HubOption = Annotated[
     Path | None, typer.Option("--hub", metavar="DIRECTORY", help="The hub's directory.", show_default=False)
@@ -66,6 +70,11 @@ def open_or_create(
             what = "no server runs" if existed else "made a new hub without a server"
             note(f"{what}: {where}; ticks close the candles themselves")
         yield opened
+
+
+def log_calendars(hub: DataHub, config: Config) -> None:
+    """Let the hub know the configured holidays, for all who read it; where a server runs, its configuration counts."""
+    log_sessions(hub, config.sessions(), replace=hub.server() is None)
 
 
 def _absent(where: Path) -> str:

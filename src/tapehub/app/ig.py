@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Column, Table
 
-from tapehub.app.config import Config, IgConfig, add_epics, config_path, read_config
+from tapehub.app.config import Config, add_epics, config_path, read_config
 from tapehub.app.console import Exit, note, out, print_json
+from tapehub.app.sections import IgConfig
 from tapehub.errors import ConfigError, InvalidRecord
 from tapehub.model.instruments import TABLE, InstrumentBook, normalise
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["group"]
 
-group = typer.Typer(no_args_is_help=True, help="Find IG's markets and choose among them.")
+group = typer.Typer(no_args_is_help=True, add_completion=False, help="Find IG's markets and choose among them.")
 _MAJORS = ("EUR_USD", "USD_JPY", "GBP_USD", "XAU_USD", "DE40")
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -37,7 +38,7 @@ def _account(config: IgConfig) -> Iterator[Account]:
         version=str(config.session_version),
         reserved_share=config.reserved_share,
     )
-    account.tell_waits(note)
+    account.tell_waits(lambda why, wait_s: note(why))
     try:
         yield account
     finally:

@@ -13,16 +13,20 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from tapehub.app.clocks import change_clock, clock_of
+from tapehub.app.config import read_config
 from tapehub.app.console import Exit, count_text, err, instant_text, note, out, print_json, span_text
-from tapehub.app.hubs import HubOption, NameOption, open_or_create
+from tapehub.app.hubs import HubOption, NameOption, log_calendars, open_or_create
 from tapehub.app.recordings import find_recordings, first_quote_ns
-from tapehub.app.stopping import stopping
+from tapehub.collector.link import Link
 from tapehub.collector.publisher import Publisher, due, sliced
 from tapehub.errors import ConfigError, RecordingError, TapehubError
-from tapehub.feeds.feed import Quotes
+from tapehub.feeds.feed import Quotes, Status, StatusKind
 from tapehub.feeds.replay import Recording, merge, rebase
 from tapehub.feeds.replay.pacing import speed_of
+from tapehub.hub import marks
 from tapehub.model.policies import ClockMode
+from tapehub.quality import Liveness, Rhythm
+from tapehub.stopping import stopping
 
 if TYPE_CHECKING:
     from tapehub.hub import DataHub
@@ -74,11 +78,13 @@ def replay(
     total = found.rows if start is None and end is None else None
     with open_or_create(hub, name, "replay") as opened, stopping() as stop:
         _set_clock(opened, rate, first_ns, moved=moved, force=force_clock)
+        log_calendars(opened, read_config())
         publisher = Publisher(opened, follows_events=math.isinf(rate))
         began = time.monotonic()
         failure: TapehubError | None = None
         try:
-            _play(publisher, _timed(opened, found.recordings, rate, moved, stop), total)
+            quotes = _timed(opened, found.recordings, rate, moved, stop)
+            _play(publisher, _called_replay(opened, quotes) if moved else quotes, total)
         except TapehubError as error:  # a full disk, a damaged file: first say what is in the hub by now
             failure = error
         account = _account(publisher, time.monotonic() - began, stop.is_set())
@@ -127,6 +133,25 @@ def _timed(
     if math.isinf(rate):
         return sliced(batches, stop)
     return due(rebase(batches, hub.now()) if moved else batches, hub.now, rate, stop)
+
+
+def _called_replay(hub: DataHub, batches: Iterator[Quotes]) -> Iterator[Quotes]:
+    """Say in the hub that these are recorded quotes: under the wall's clock nothing else tells them from a market's."""
+    link, watched = Link(hub.now(), "REPLAY"), Liveness(hub.calendar, Rhythm())
+
+    def tell() -> None:
+        marks.feed_link(hub, "replay", link.tell(hub.now(), watched), hub.now())
+
+    link.on_status(Status(StatusKind.CONNECTED, detail="recorded files"), hub.now())
+    tell()
+    try:
+        for quotes in batches:
+            yield quotes
+            if link.due(hub.now()):
+                tell()
+    finally:
+        link.stop("the replay has ended", hub.now())
+        tell()
 
 
 def _play(publisher: Publisher, batches: Iterator[Quotes], total: int | None) -> None:

@@ -6,6 +6,7 @@ Each imports what it needs by itself: a server is up in a third of the time that
 from __future__ import annotations
 
 import json
+import logging
 import random
 import sys
 import time
@@ -20,7 +21,7 @@ import numpy as np
 
 from tapehub.app.workers import Conversation
 from tapehub.collector.publisher import trace
-from tapehub.errors import TapehubError
+from tapehub.errors import ConfigError, HubError, TapehubError
 from tapehub.hub import DataHub, connect
 from tapehub.hub.server import HubServer
 from tapehub.model.policies import ClockMode
@@ -36,12 +37,17 @@ def serve(talk: Conversation, arguments: dict[str, Any]) -> None:
 
     `clock` is a mode, or null to leave it; `at_ns` and `rate` are a virtual clock's.
     """
-    with HubServer(arguments["path"], name="server") as server:
+    from tapehub.app.config import read_config
+
+    log = _log(arguments, "server")
+    with HubServer(arguments["path"], name="server", **read_config().hub.model_dump()) as server:
         if arguments.get("clock"):
             mode = ClockMode.parse(arguments["clock"])
             server.set_clock(mode, anchor_ns=arguments.get("at_ns"), rate=arguments.get("rate", 1.0))
         talk.reply(ready=True, told=f"epoch {server.hub.epoch}, {server.hub.path}")
+        log.info("serving", epoch=server.hub.epoch, head=server.hub.head)
         server.run(talk.stop)
+        log.info("stopped", head=server.hub.head, last_error=server.last_error)
         if talk.command():
             talk.reply(stopped=True, last_error=server.last_error)
             talk.command()  # the hub is left when whoever started us has read it
@@ -51,17 +57,20 @@ def collect(talk: Conversation, arguments: dict[str, Any]) -> None:
     """Collect a feed, and account for it when asked after the stop."""
     from tapehub.app.collecting import collect_until
     from tapehub.app.config import read_config
-    from tapehub.app.feeds import Wanted, make
+    from tapehub.app.feeds import Wanted, made_up_by, make
+    from tapehub.app.hubs import log_calendars
 
     _log(arguments)
     config = read_config()
     wanted = Wanted.read(arguments["wanted"])
     with DataHub.open(arguments["path"], name="collector", instruments=config.book()) as hub:
+        log_calendars(hub, config)
         feed = make(wanted, hub, config, random.Random())
         talk.reply(
             ready=True, told=f"{feed.name}: {', '.join(feed.symbols or wanted.paths)}", symbols=list(feed.symbols)
         )
-        publisher = collect_until(talk.stop, hub, feed, traced=bool(arguments.get("traced"))).core.publisher
+        options = {"traced": bool(arguments.get("traced")), "made_up": made_up_by(wanted, config)}
+        publisher = collect_until(talk.stop, hub, feed, **options).core.publisher
         if not talk.stop.is_set():
             talk.ended()
         if talk.command():
@@ -84,7 +93,6 @@ def simulate(talk: Conversation, arguments: dict[str, Any]) -> None:
     from tapehub.app.market import market, rhythm_of
     from tapehub.collector.collector import save_rhythm
     from tapehub.feeds.sim import Settings, SimulatorThread
-    from tapehub.model.calendars import Calendar
 
     _log(arguments)
     wanted = Wanted.read(arguments["wanted"])
@@ -94,9 +102,7 @@ def simulate(talk: Conversation, arguments: dict[str, Any]) -> None:
         book = hub._names.book
         played = market(data, start_ns, wanted.symbols or SYMBOLS, wanted.seed, wanted.rate, book)
         source, remarks = played.source, list(played.remarks)
-        if not played.moved and not any(
-            Calendar(book.find(name).calendar).is_open(start_ns) for name in source.symbols
-        ):
+        if not played.moved and not any(hub.calendar(name).is_open(start_ns) for name in source.symbols):
             remarks.append("these markets are closed now, so nothing is quoted; up --at 2026-06-02T12:00 is a Tuesday")
         thresholds = {}
         if arguments.get("learn"):
@@ -117,6 +123,23 @@ def simulate(talk: Conversation, arguments: dict[str, Any]) -> None:
                     said = True
                     if not talk.stop.wait(_ON_THE_WAY_S):
                         talk.ended()
+
+
+def manage(talk: Conversation, arguments: dict[str, Any]) -> None:
+    """Let BaseManager programs in; the key comes from the environment or the configuration, never in the arguments."""
+    from tapehub.app.config import read_config
+    from tapehub.app.manager import endpoint_of, settings_of, told_of
+
+    _log(arguments)
+    config = read_config()
+    with (
+        DataHub.open(arguments["path"], name="manager", instruments=config.book()) as hub,
+        endpoint_of(hub, settings_of(config)) as endpoint,
+    ):
+        if endpoint is None:
+            raise ConfigError("no key for BaseManager programs: set DATA_HUB_AUTHKEY, or authkey in [manager]")
+        talk.reply(ready=True, told=told_of(endpoint), port=endpoint.address[1])
+        talk.stop.wait()
 
 
 def read(talk: Conversation, arguments: dict[str, Any]) -> None:
@@ -143,6 +166,50 @@ def read(talk: Conversation, arguments: dict[str, Any]) -> None:
         )
         stream.close()
         talk.command()
+
+
+def show(talk: Conversation, arguments: dict[str, Any]) -> None:
+    """Serve the hub over HTTP and WebSocket, as ``[gateway]`` says.
+
+    `port` comes before the configured one, so that a page finds a gateway that was started again; `control` is the
+    address of the simulator's, where there is one.
+    """
+    from tapehub.app.config import read_config
+    from tapehub.app.gateway import mount_page, outside
+    from tapehub.gateway.serving import Gateway
+
+    log = _log(arguments, "gateway")
+    config = read_config()
+    settings = config.gateway
+    if arguments.get("port") is not None:
+        settings = settings.model_copy(update={"port": arguments["port"]})
+    known = outside(arguments.get("control", ""))
+    with (
+        DataHub.open(arguments["path"], name="gateway", instruments=config.book()) as hub,
+        Gateway(hub, settings, outside=known, page=mount_page()) as served,
+    ):
+        talk.reply(ready=True, told=served.url, url=served.url, port=served.port)
+        log.info("serving", url=served.url)
+        while not talk.stop.wait(0.2):
+            if not served.alive:
+                raise HubError(f"the gateway at {served.url} ended by itself; its log says why")
+
+
+def alert(talk: Conversation, arguments: dict[str, Any]) -> None:
+    """Send alerts about a hub, as ``[alerts]`` says."""
+    from tapehub.app.alerts import report_to, send_alerts
+    from tapehub.app.config import read_config
+    from tapehub.app.destinations import Destinations
+
+    log = _log(arguments, "alerts")
+    config = read_config().alerts
+    destinations = Destinations([url.get_secret_value() for url in config.urls], report_to(log))
+    try:
+        with connect(arguments["path"], name="alerts") as hub:
+            talk.reply(ready=True, told=f"to {', '.join(one.name for one in destinations.all)}")
+            send_alerts(talk.stop, hub, config, destinations, log)
+    finally:
+        destinations.close()
 
 
 class _Seen:
@@ -198,18 +265,38 @@ def _facts(hub: DataHub, line: int | None) -> dict[str, Any]:
     }
 
 
-def _log(arguments: dict[str, Any]) -> None:
-    from tapehub.app.logs import log_to
+def agent(talk: Conversation, arguments: dict[str, Any]) -> None:
+    """Run an agent until told to stop, or until its run is asked to end."""
+    from tapehub.app.agent import Wanted, runner_of
 
-    log_to(Path(arguments["log"]) if arguments.get("log") else None)
+    _log(arguments)
+    wanted = Wanted.read(arguments["wanted"])
+    with connect(arguments["path"], name=wanted.name) as hub, runner_of(hub, wanted) as runner:
+        talk.reply(ready=True, told=f"run {runner.run.id}", run=runner.run.id)
+        runner.serve(talk.stop, ends=False)  # the run goes on when the agent is started again
+        if runner.engine.end_wanted:
+            talk.ended()
+            talk.command()
+
+
+def _log(arguments: dict[str, Any], name: str = "roles") -> Any:
+    """Log where the command said, and give a logger."""
+    from tapehub.app.logs import get_logger, log_to_file
+
+    log_to_file(arguments.get("log"))
+    return get_logger(f"tapehub.{name}")
 
 
 ROLES: Mapping[str, Callable[[Conversation, dict[str, Any]], None]] = {
     "server": serve,
     "collector": collect,
     "simulator": simulate,
+    "gateway": show,
+    "alerts": alert,
+    "manager": manage,
     "reader": read,
     "probe": probe,
+    "agent": agent,
 }
 
 
@@ -224,6 +311,10 @@ def main() -> int:
 
         talk.reply(error=str(error), code=int(exit_of(error)))
         return 1
+    except Exception:
+        # Into its log as well: whoever looks for the reason tomorrow has no terminal to scroll.
+        logging.getLogger("tapehub.roles").critical("crashed", exc_info=True)
+        raise
     return 0
 
 

@@ -8,13 +8,16 @@ from typing import Annotated
 import typer
 
 from tapehub.app.clocks import change_clock, clock_of
+from tapehub.app.config import read_config
 from tapehub.app.console import count_text, note, out, span_text
 from tapehub.app.hubs import HubOption, NameOption, attach, place
-from tapehub.app.stopping import stopping
+from tapehub.app.logs import FOLDER, get_logger, log_to
+from tapehub.app.manager import endpoint_of, settings_of, told_of
 from tapehub.errors import ConfigError
 from tapehub.feeds.instants import instant_ns
 from tapehub.hub.server import HubServer
 from tapehub.model.policies import ClockMode
+from tapehub.stopping import stopping
 
 __all__ = ["clock", "serve"]
 
@@ -39,16 +42,39 @@ def serve(
     One server runs a hub; a second one is told who does. Ctrl-C or SIGTERM ends it, the data stay.
     """
     chosen = _mode(mode, at)
-    with stopping() as stop, HubServer(place(hub, name), price_basis=price_basis, sync=sync) as server:
+    config = read_config()
+    programs = settings_of(config)
+    with (
+        stopping() as stop,
+        HubServer(
+            place(hub, name),
+            calendars=config.sessions(),
+            instruments=config.book(),
+            price_basis=price_basis,
+            sync=sync,
+            **config.hub.model_dump(),
+        ) as server,  # fmt: skip
+        endpoint_of(server.hub, programs) as endpoint,
+    ):
         if chosen is not None:
             server.set_clock(chosen, anchor_ns=instant_ns(at, "--at"), rate=rate)
         opened = server.hub
+        logs = config.logs
+        log_to(
+            opened.path / FOLDER / "server.jsonl",
+            bytes_max=logs.file_mib << 20, files_kept=logs.files_kept, level=logs.level,
+        )  # fmt: skip
+        log = get_logger("tapehub.server")
+        log.info("serving", epoch=opened.epoch, head=opened.head)
         before = opened.head
         out.print(f"serving [bold]{opened.path}[/] as process {os.getpid()}, epoch {opened.epoch}, record {before:,}")
         out.print(str(clock_of(opened)))
+        if endpoint is not None:
+            out.print(told_of(endpoint))
         note('Ctrl-C ends the server; "tapehub watch" in another terminal shows the market')
         began = opened.get_status()["records"]
         server.run(stop)
+        log.info("stopped", head=opened.head, last_error=server.last_error)
         status = opened.get_status()
         took_s = (status["clock"]["now"] - server.started).total_seconds() if not clock_of(opened).simulated else None
         after = f" after {span_text(took_s)}" if took_s is not None else ""
@@ -69,7 +95,10 @@ def clock(
     chosen = _mode(mode, at)
     with attach(hub, name, "clock") as opened:
         if chosen is not None:
-            change_clock(opened, chosen, anchor_ns=instant_ns(at, "--at"), rate=rate, force=force_clock)
+            corrected = clock_of(opened).skew_ns != 0  # asked for the wall's time, that of this machine is meant
+            change_clock(
+                opened, chosen, anchor_ns=instant_ns(at, "--at"), rate=rate, afresh=corrected, force=force_clock
+            )
         out.print(str(clock_of(opened)))
 
 

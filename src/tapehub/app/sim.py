@@ -11,13 +11,13 @@ import typer
 
 from tapehub.app.console import count_text, instant_text, note, out
 from tapehub.app.recordings import find_recordings, first_quote_ns
-from tapehub.app.stopping import stopping
 from tapehub.errors import ConfigError, RecordingError
 from tapehub.feeds.instants import instant_ns
 from tapehub.feeds.replay import Replay
 from tapehub.feeds.replay.pacing import speed_of
 from tapehub.feeds.sim import RecordedSource, Settings, SimulatorThread, SyntheticSource, VirtualClock, read_script
 from tapehub.feeds.sim.simulator import SYMBOLS
+from tapehub.stopping import stopping
 
 if TYPE_CHECKING:
     from tapehub.feeds.sim import Clock, Journal, Source

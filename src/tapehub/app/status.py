@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,10 +13,14 @@ from rich.table import Table
 
 from tapehub.app.board import Board
 from tapehub.app.clocks import clock_of
-from tapehub.app.console import Exit, bytes_text, count_text, out, print_json, span_text
+from tapehub.app.console import Exit, bytes_text, count_text, note, out, print_json, span_text
+from tapehub.app.control import running_components
 from tapehub.app.facts import Facts, gather
+from tapehub.app.hours import hours, hours_text
 from tapehub.app.hubs import HubOption, NameOption, attach
+from tapehub.app.screen import components_table
 from tapehub.app.why import explain
+from tapehub.errors import HubError
 
 if TYPE_CHECKING:
     from tapehub.hub import DataHub
@@ -24,6 +29,7 @@ __all__ = ["status"]
 
 _LINE_BYTES = 64
 _BAD_STATES = ("stale", "dead")
+_AHEAD_MS = 500.0
 
 
 def status(
@@ -43,10 +49,16 @@ def status(
         others = [row for row in facts["processes"] if row["slot"] != opened._slot()]
         code = _verdict(states, ledger, others)
         if as_json:
-            told = {"states": states, "sources": _sources(known), "why": explain(known).sentence}
+            told: dict[str, Any] = {"components": _components(opened.path)}
+            told["markets"] = hours(opened, known.now_ns)
+            told |= {"states": states, "sources": _sources(known), "why": explain(known).sentence}
+            told["without"] = {feed.name: list(feed.remarks) for feed in known.feeds if feed.alive and feed.remarks}
             print_json(facts | told | {"processes": others, "ledger": ledger, "exit_code": int(code)})
         else:
-            _show(opened, facts, ledger, others)
+            _show(opened, facts, ledger, others, _markets(opened, known.now_ns), _feeds(known, facts["feeds"]))
+            if rows := _components(opened.path):
+                out.print(components_table(rows))
+                out.print()
             out.print(_sentence(code, known, ledger))
     if code is not Exit.OK:
         raise typer.Exit(code)
@@ -58,6 +70,15 @@ def _verdict(states: dict[str, str], ledger: dict[str, Any], others: list[dict[s
     if not ledger["balanced"] or any(state in _BAD_STATES for state in states.values()):
         return Exit.FAILED
     return Exit.OK
+
+
+def _components(where: Path) -> list[dict[str, Any]]:
+    """Ask the "up" that runs the hub; one that does not answer is told of, and ends nothing."""
+    try:
+        return running_components(where)
+    except HubError as error:
+        note(str(error))
+        return []
 
 
 def _sources(facts: Facts) -> list[dict[str, Any]]:
@@ -79,19 +100,32 @@ def _sentence(code: Exit, facts: Facts, ledger: dict[str, Any]) -> str:
     return "[green]all is well[/]"
 
 
-def _show(hub: DataHub, facts: dict[str, Any], ledger: dict[str, Any], others: list[dict[str, Any]]) -> None:
+def _markets(hub: DataHub, now_ns: int) -> str:
+    return "; ".join(hours_text(told, now_ns) for told in hours(hub, now_ns).values())
+
+
+def _show(
+    hub: DataHub,
+    facts: dict[str, Any],
+    ledger: dict[str, Any],
+    others: list[dict[str, Any]],
+    markets: str,
+    feeds: list[str],
+) -> None:
     server = facts["server"]
     facts_table = Table.grid(padding=(0, 2))
     facts_table.add_column(style="dim")
     facts_table.add_column()
     held = bytes_text((facts["head"] - facts["oldest"]) * _LINE_BYTES)
-    left = "" if facts["days_left"] is None else f", {facts['days_left']:,.0f} days of room at this pace"
+    left = "" if facts["days_left"] is None else f", the oldest goes in {facts['days_left']:,.0f} days"
     since = "" if server is None else f"process {server[0]}, since {server[1]:%Y-%m-%d %H:%M:%S} UTC"
     for label, text in (
         ("hub", f"[bold]{facts['path']}[/]"),
         ("instance", f"{facts['hub_id']}, epoch {facts['epoch']}"),
         ("clock", str(clock_of(hub))),
         ("server", since or "none: ticks close the candles"),
+        ("markets", markets or "no instrument yet"),
+        *(("feed", escape(text)) for text in feeds),
         ("log", f"{count_text(facts['records'])} records, {held}{left}"),
         ("ledger", _ledger_text(ledger)),
     ):
@@ -101,6 +135,22 @@ def _show(hub: DataHub, facts: dict[str, Any], ledger: dict[str, Any], others: l
         out.print(Board(hub).table())
     if others:
         out.print(_processes(others, facts["readers"]))
+
+
+def _feeds(known: Facts, reports: dict[str, Any]) -> list[str]:
+    """Say of each feed how it stands, how its clock does, and what it goes on without."""
+    texts = []
+    for feed in known.feeds:
+        if not feed.alive:
+            continue
+        text = f"{feed.name} {feed.phase}"
+        skew_ms = reports.get(feed.name, {}).get("skew_ms")
+        if skew_ms is not None and skew_ms <= -_AHEAD_MS:
+            text += f", its clock {-skew_ms / 1e3:.1f} s ahead of the hub's: check NTP"
+        elif skew_ms is not None:
+            text += f", quotes {skew_ms:,.0f} ms old at best"
+        texts += [text, *(f"{feed.name} goes on without: {remark}" for remark in feed.remarks)]
+    return texts
 
 
 def _ledger_text(ledger: dict[str, Any]) -> str:

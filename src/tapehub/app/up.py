@@ -2,113 +2,136 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Group, RenderableType
-from rich.live import Live
-from rich.table import Table
-from rich.text import Text
 
-from tapehub.app.board import Board
+from tapehub.app.agent import configured_agents
 from tapehub.app.clocks import change_clock, clock_of
-from tapehub.app.collect import PathsArgument, RateOption, SeedOption, SimOption, SymbolsOption
+from tapehub.app.collect import PathsArgument, SimOption, SymbolsOption
 from tapehub.app.config import read_config
-from tapehub.app.console import age_text, note, out
+from tapehub.app.console import note
+from tapehub.app.control import only_one
 from tapehub.app.feeds import NAMES, Wanted, symbols_of
-from tapehub.app.hubs import HubOption, NameOption, place
-from tapehub.app.stopping import stopping
-from tapehub.app.supervisor import Component, Phase, Supervisor
-from tapehub.errors import ConfigError
+from tapehub.app.gateway import check_settings, is_installed
+from tapehub.app.hubs import HubOption, NameOption, log_calendars, place
+from tapehub.app.logs import FOLDER, log_to_file
+from tapehub.app.manager import settings_of
+from tapehub.app.screen import Screen, follow
+from tapehub.app.supervisor import Component
+from tapehub.app.terminal import borrowed_terminal
+from tapehub.errors import ConfigError, HubHeld
 from tapehub.feeds.instants import instant_ns
 from tapehub.hub import DataHub
 from tapehub.model.policies import ClockMode
+from tapehub.stopping import stopping
 
 if TYPE_CHECKING:
     from tapehub.app.config import Config
+    from tapehub.app.sections import UpConfig
     from tapehub.app.workers import Message
 
 __all__ = ["components", "up"]
 
-_STEP_S = 0.1
-_SHOWN_EVERY_S = 0.25
-_LOCK = "up.lock"
-_STYLE = {
-    Phase.RUNNING: "green",
-    Phase.STARTING: "cyan",
-    Phase.WAITING: "dim",
-    Phase.RESTARTING: "bold yellow",
-    Phase.ENDED: "dim",
-    Phase.FAILED: "bold red",
-}
-
 
 def up(
-    feed: Annotated[str, typer.Option("--feed", metavar="FEED", help=f"One of {', '.join(NAMES)}, none.")] = "none",
+    feed: Annotated[
+        str | None, typer.Option("--feed", metavar="FEED", help=f"One of {', '.join(NAMES)}, none. Default: of [up].")
+    ] = None,
     paths: PathsArgument = None,
     symbols: SymbolsOption = None,
     sim: SimOption = "",
-    seed: SeedOption = 1,
-    rate: RateOption = 1.0,
+    seed: Annotated[int | None, typer.Option("--seed", help="Of made-up quotes.")] = None,
+    rate: Annotated[
+        float | None, typer.Option("--rate", help="Made-up ticks a second of each instrument, on average.")
+    ] = None,
     at: Annotated[
         str | None,
         typer.Option(metavar="T", help="Of sim, synthetic, replay: a virtual clock from then on: 2026-06-02T12:00."),
     ] = None,
+    attach: Annotated[
+        bool, typer.Option("--attach/--no-attach", help='Attach to an "up" that runs this hub already, or end with 4.')
+    ] = True,
     hub: HubOption = None,
     name: NameOption = None,
 ) -> None:
     """Run the hub and its collector (and the simulator for --feed sim), each a process of its own.
 
-    What dies is started again. Ctrl-C or SIGTERM ends them all, the data stay. Where another "up" runs the hub
-    already, this one attaches and shows it.
+    What the command line leaves open is taken from [up] of tapehub.toml. What dies is started again. Ctrl-C, SIGTERM
+    or "tapehub down" ends them all, the data stay. Where another "up" runs the hub already, this one attaches and shows
+    it.
     """
-    wanted = _wanted(feed, paths, symbols, sim, seed, rate, at)
     at_ns = instant_ns(at, "--at")
     config = read_config()
+    wanted = _wanted(config.up, feed, paths, symbols, sim, seed, rate, at)
     where = place(hub, name)
     with (
+        borrowed_terminal(),
         stopping() as stop,
-        DataHub.open(where, create=True, name="up", instruments=config.book()) as opened,
-        _only_one(opened.path) as owner,
+        DataHub.open(where, create=True, name="up", instruments=config.book(), group=config.up.group or None) as opened,
+        only_one(opened.path) as owner,
     ):
         if owner:
+            if not attach:
+                raise HubHeld(
+                    f'"tapehub up", process {owner}, runs this hub already: {opened.path}; "tapehub down" ends it'
+                )
             note(f'"tapehub up" runs this hub already, as process {owner}: attached to it, nothing was started')
-            _show(opened, stop)
+            follow(opened, stop)
             return
+        log_to_file(_log(opened.path, "up", config), stderr=False)
+        opened._names.apply_overrides()
         _set_clock(opened, wanted, config, at_ns)
-        code = _Screen(opened, components(opened.path, wanted, served=opened.server() is not None)).run(stop)
+        log_calendars(opened, config)  # before the server: it keeps what is there
+        if config.gateway.enabled:
+            check_settings(config.gateway, opened.path)
+            if not is_installed():
+                note("no page: pip install 'tapehub[server]' brings it")
+        rows = components(opened.path, wanted, config, served=opened.server() is not None)
+        code = Screen(opened, rows, stop).run()
     if code:
         raise typer.Exit(code)
 
 
-def components(where: Path, wanted: Wanted | None, *, served: bool = False) -> list[Component]:
+def components(where: Path, wanted: Wanted | None, config: Config, *, served: bool = False) -> list[Component]:
     """List what runs: a row for each process, those that others need first.
 
     Args:
         wanted: the feed; None for a hub alone.
         served: a server runs already.
+        agents: what the role `agent` is given to run, by name.
     """
     path = str(where)
 
     def server(ready: Mapping[str, Message]) -> dict[str, Any]:
-        return {"path": path}
+        return {"path": path, "log": _log(where, "server", config)}
 
     def simulator(ready: Mapping[str, Message]) -> dict[str, Any]:
         assert wanted is not None
         # On the same port again, so that the collector finds it.
         port = ready.get("simulator", {}).get("port", 0)
-        return {"path": path, "wanted": wanted.plain(), "port": port, "log": _log(where, "simulator")}
+        # Its rhythm is known beforehand: a silence is out of the ordinary from the first minute on.
+        known = {"path": path, "wanted": wanted.plain(), "learn": True, "log": _log(where, "simulator", config)}
+        return known | {"port": port}
 
     def collector(ready: Mapping[str, Message]) -> dict[str, Any]:
         assert wanted is not None
         url = wanted.url or ready.get("simulator", {}).get("url", "")
-        return {"path": path, "wanted": {**wanted.plain(), "url": url}, "log": _log(where, "collector")}
+        return {"path": path, "wanted": {**wanted.plain(), "url": url}, "log": _log(where, "collector", config)}
+
+    def alerts(ready: Mapping[str, Message]) -> dict[str, Any]:
+        return {"path": path, "log": _log(where, "alerts", config)}
+
+    def endpoint(ready: Mapping[str, Message]) -> dict[str, Any]:
+        return {"path": path, "log": _log(where, "manager", config)}
+
+    def shown(ready: Mapping[str, Message]) -> dict[str, Any]:
+        # On the same port again, so that pages find it.
+        port = ready.get("gateway", {}).get("port")
+        control = ready.get("simulator", {}).get("control", "")
+        return {"path": path, "port": port, "control": control, "log": _log(where, "gateway", config)}
 
     rows = [] if served else [Component("server", "server", server)]
     needs: tuple[str, ...] = () if served else ("server",)
@@ -117,12 +140,39 @@ def components(where: Path, wanted: Wanted | None, *, served: bool = False) -> l
         needs = (*needs, "simulator")
     if wanted is not None:
         rows.append(Component("collector", "collector", collector, needs))
+    # Data are worth more than a look at them, and than news of them: these may fail alone.
+    if not served and settings_of(config) is not None:  # "tapehub serve" opens it itself
+        rows.append(Component("manager", "manager", endpoint, needs[:1], vital=False))
+    if config.gateway.enabled and is_installed():
+        rows.append(Component("gateway", "gateway", shown, needs, vital=False))
+    if config.alerts.urls:
+        rows.append(Component("alerts", "alerts", alerts, needs[:1], vital=False))
+    for name, plain in configured_agents(config).items():
+        rows.append(_agent(where, name, plain, config, needs[:1]))
     return rows
 
 
+def _agent(where: Path, name: str, wanted: dict[str, Any], config: Config, needs: tuple[str, ...]) -> Component:
+    told = {"path": str(where), "wanted": wanted, "log": _log(where, f"agent-{name}", config)}
+    return Component(f"agent {name}", "agent", lambda ready: told, needs, vital=False)
+
+
 def _wanted(
-    feed: str, paths: list[Path] | None, symbols: list[str] | None, sim: str, seed: int, rate: float, at: str | None
+    settings: UpConfig,
+    feed: str | None,
+    paths: list[Path] | None,
+    symbols: list[str] | None,
+    sim: str,
+    seed: int | None,
+    rate: float | None,
+    at: str | None,
 ) -> Wanted | None:
+    """Join the command line with the settings, which hold for the feed that they name alone."""
+    if feed is None or feed == settings.feed:
+        paths = paths or [Path(path).expanduser() for path in settings.paths]
+        symbols = symbols or list(settings.symbols)
+        sim = sim or settings.sim
+    feed = settings.feed if feed is None else feed
     if feed == "none":
         if paths or symbols or sim or at:
             raise ConfigError("--feed none with paths, --symbols, --sim or --at: expected them with a feed; name it")
@@ -132,11 +182,19 @@ def _wanted(
             f"--at with the feed {feed}: expected it with sim, synthetic or replay; venues are at the present"
         )
     found = [str(path.absolute()) for path in paths or ()]
-    return Wanted(feed, symbols_of(symbols), tuple(found), sim, seed=seed, rate=rate)
+    return Wanted(
+        feed, symbols_of(symbols), tuple(found), sim,
+        seed=settings.seed if seed is None else seed, rate=settings.rate if rate is None else rate,
+    )  # fmt: skip
 
 
-def _log(where: Path, name: str) -> str:
-    return str(where / "logs" / f"{name}.jsonl")
+def _log(where: Path, name: str, config: Config) -> dict[str, Any]:
+    """Say where a process logs to: what `log_to_file` takes."""
+    logs = config.logs
+    return {
+        "path": str(where / FOLDER / f"{name}.jsonl"), "bytes_max": logs.file_mib << 20, "files_kept": logs.files_kept,
+        "level": logs.level,
+    }  # fmt: skip
 
 
 def _set_clock(hub: DataHub, wanted: Wanted | None, config: Config, at_ns: int | None) -> None:
@@ -145,97 +203,3 @@ def _set_clock(hub: DataHub, wanted: Wanted | None, config: Config, at_ns: int |
     elif wanted is None or not change_clock(hub, ClockMode.WALL):
         return
     note(f"set the hub clock: {clock_of(hub)}")
-
-
-@contextmanager
-def _only_one(where: Path) -> Iterator[str]:
-    """Hold the lock of the one "up" of a hub, which goes with the process, however that ends; or say who holds it."""
-    descriptor = os.open(where / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
-            return
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        yield ""
-    finally:
-        os.close(descriptor)
-
-
-class _Screen:
-    """Run the components and show them: a table that changes on a terminal, lines in a pipe."""
-
-    def __init__(self, hub: DataHub, rows: list[Component]) -> None:
-        self._hub = hub
-        self._board = Board(hub)
-        self._lock = threading.Lock()
-        self._supervisor = Supervisor(rows, tell=self._tell, on_line=self._log)
-        self._width = max((len(row.name) for row in rows), default=0)
-
-    def run(self, stop: threading.Event) -> int:
-        """Run until told to stop, or until a component fails of what nobody but the user can mend.
-
-        Returns:
-            the exit code.
-        """
-        supervisor = self._supervisor
-        names = ", ".join(row.name for row in supervisor.components) or "nothing, since a server runs already"
-        note(f"starting {names}: {self._hub.path}; Ctrl-C ends it")
-        try:
-            if out.is_terminal:
-                with Live(console=out, auto_refresh=False, transient=True) as live:
-                    self._loop(stop, live)
-            else:
-                self._loop(stop, None)
-            code = 0 if supervisor.failed is None else supervisor.exit_code
-        finally:
-            supervisor.close()
-        note("stopped; the data stay")
-        return code
-
-    def _loop(self, stop: threading.Event, live: Live | None) -> None:
-        looks = 0
-        while not stop.wait(_STEP_S) and self._supervisor.failed is None:
-            self._supervisor.step()
-            looks += 1
-            if live is not None and looks * _STEP_S >= _SHOWN_EVERY_S:
-                looks = 0
-                live.update(self._render(), refresh=True)
-
-    def _render(self) -> RenderableType:
-        table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), show_header=False)
-        for row in self._supervisor.rows():
-            table.add_row(
-                Text(row.name, style="bold"),
-                Text(row.phase.value, style=_STYLE[row.phase]),
-                Text(f"pid {row.pid}" if row.pid else "", style="dim"),
-                Text(age_text(row.for_s), style="dim"),
-                Text(f"restarts {row.restarts}" if row.restarts else "", style="yellow"),
-                Text(row.told, overflow="ellipsis", no_wrap=True),
-            )
-        return Group(table, Text(), self._board.render())
-
-    def _tell(self, name: str, text: str) -> None:
-        self._print(name, text, "bold")
-
-    def _log(self, name: str, line: str) -> None:
-        self._print(name, line, "dim")
-
-    def _print(self, name: str, text: str, style: str) -> None:
-        with self._lock:
-            out.print(Text(f"{name:<{self._width}}  ", style=style) + Text(text))
-
-
-def _show(opened: DataHub, stop: threading.Event) -> None:
-    """Show a hub that someone else runs."""
-    board = Board(opened)
-    if not out.is_terminal:
-        while not stop.is_set():
-            print("\n".join(board.lines()), flush=True)
-            stop.wait(1.0)
-        return
-    with Live(board.render(), console=out, auto_refresh=False) as live:
-        while not stop.wait(_SHOWN_EVERY_S):
-            live.update(board.render(), refresh=True)

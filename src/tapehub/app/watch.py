@@ -10,7 +10,7 @@ from rich.live import Live
 from tapehub.app.board import Board
 from tapehub.app.console import out
 from tapehub.app.hubs import HubOption, NameOption, attach
-from tapehub.app.stopping import stopping
+from tapehub.stopping import stopping
 
 __all__ = ["watch"]
 

@@ -7,10 +7,12 @@ sessions of their own: a Ctrl-C at the terminal reaches the command alone, which
 from __future__ import annotations
 
 import json
+import os
 import queue
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from types import TracebackType
@@ -212,12 +214,16 @@ class Worker:
 class Conversation:
     """The other end, inside the worker.
 
+    Args:
+        ends_within_s: after the input has closed; a process that hangs is ended then, as nobody else will do it.
+
     Attributes:
         stop: set by the first command, and when the input closes: what runs until then looks at it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, ends_within_s: float = 8.0) -> None:
         self.stop = threading.Event()
+        self._ends_within_s = ends_within_s
         self._commands: queue.Queue[Message | None] = queue.Queue()
         threading.Thread(target=self._listen, name="commands", daemon=True).start()
 
@@ -249,3 +255,5 @@ class Conversation:
                     self.stop.set()
         self._commands.put(None)
         self.stop.set()
+        time.sleep(self._ends_within_s)
+        os._exit(1)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from itertools import count
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,68 +18,84 @@ _NEVER = -(1 << 63)
 
 _Times = npt.NDArray[np.int64]
 _Floats = npt.NDArray[np.float64]
+_Key: TypeAlias = tuple[int, float, float]
 
 
 class Duplicates:
     """Remember the last ticks of one channel. One thread.
 
-    A quote newer than all before it cannot repeat one, and most are: so runs of them are only kept aside, and become
-    keys when an old or equal time turns up.
+    A quote newer than all before it cannot repeat one, and most are: so they are only kept aside, and become keys when
+    an old or equal time turns up.
+
+    Args:
+        newest_ns: all that is remembered comes after it.
+
+    Attributes:
+        newest_ns: the latest event time so far. Who finds a quote newer may set it, and append the quote to `aside`,
+            instead of asking `repeats`.
+        aside: the last newer ones, in order; `trim` them now and then.
     """
 
-    __slots__ = ("_count", "_runs", "_seen", "_ts_max")
+    __slots__ = ("_before", "_runs", "_seen", "aside", "newest_ns")
 
-    def __init__(self) -> None:
-        self._count = 0  # quotes so far, repeated ones too
-        self._seen: dict[tuple[int, float, float], int] = {}  # key -> which quote was the last to have it
+    def __init__(self, newest_ns: int = _NEVER) -> None:
+        self.newest_ns = newest_ns
+        self.aside: list[_Key] = []
+        self._before = 0  # quotes so far without those aside, repeated ones too
+        self._seen: dict[_Key, int] = {}  # which quote was the last to have it
         self._runs: list[tuple[int, _Times, _Floats, _Floats]] = []  # not in _seen yet: number of the first, columns
-        self._ts_max = _NEVER
 
     def repeats(self, ts_event: int, bid: float, ask: float) -> bool:
         """Tell whether one quote was sent before, and remember it."""
-        self._count += 1
         key = (ts_event, bid, ask)
-        if ts_event > self._ts_max:
-            self._ts_max = ts_event
-            self._seen[key] = self._count
-            if len(self._seen) > _KEYS_MAX:
-                self._forget()
+        if ts_event > self.newest_ns:
+            self.newest_ns = ts_event
+            self.aside.append(key)
+            if len(self.aside) > _KEYS_MAX:
+                self.trim()
             return False
-        if self._runs:
-            self._unroll()
+        self._unroll()
+        self._before += 1
         before = self._seen.get(key)
-        self._seen[key] = self._count
-        return before is not None and self._count - before <= DUPLICATE_WINDOW
+        self._seen[key] = self._before
+        return before is not None and self._before - before <= DUPLICATE_WINDOW
 
     def marks(self, ts_event: _Times, bid: _Floats, ask: _Floats) -> npt.NDArray[np.bool_] | None:
         """Mark those of many quotes that were sent before, and remember all; None when there are none."""
-        count = len(ts_event)
+        many = len(ts_event)
         first, newest = int(ts_event[0]), int(ts_event[-1])
         step = ts_event[1:] - ts_event[:-1]
-        least = int(step.min()) if count > 1 else 1
+        least = int(step.min()) if many > 1 else 1
         marks: npt.NDArray[np.bool_] | None = None
-        if least > 0 and first > self._ts_max:
+        if least > 0 and first > self.newest_ns:
             self._keep(ts_event, bid, ask)
-        elif least >= 0 and first >= self._ts_max:  # in order: only those that share their time with another can repeat
-            suspects = ts_event == self._ts_max
+        elif least >= 0 and first >= self.newest_ns:  # in order: only those sharing their time with another can repeat
+            suspects = ts_event == self.newest_ns
             suspects[1:] |= step == 0
             suspects[:-1] |= step == 0
             marks = self._compare(np.flatnonzero(suspects), ts_event, bid, ask)
             self._keep(ts_event, bid, ask)
         else:
-            marks = self._compare(np.arange(count), ts_event, bid, ask)
-            self._count += count
+            marks = self._compare(np.arange(many), ts_event, bid, ask)
+            self._before += many
             newest = int(ts_event.max())
             if len(self._seen) > _KEYS_MAX:
                 self._forget()
-        self._ts_max = max(self._ts_max, newest)
+        self.newest_ns = max(self.newest_ns, newest)
         return marks
+
+    def trim(self) -> None:
+        """Let go of those aside that nothing can repeat any more."""
+        extra = len(self.aside) - DUPLICATE_WINDOW
+        if extra > 0:
+            self._before += extra
+            del self.aside[:extra]
 
     def _compare(
         self, rows: npt.NDArray[Any], ts_event: _Times, bid: _Floats, ask: _Floats
     ) -> npt.NDArray[np.bool_] | None:
         self._unroll()
-        seen, number = self._seen, self._count + 1
+        seen, number = self._seen, self._before + 1
         repeated: list[int] = []
         keys = zip(ts_event[rows].tolist(), bid[rows].tolist(), ask[rows].tolist(), strict=True)
         for row, key in zip(rows.tolist(), keys, strict=True):
@@ -93,24 +110,29 @@ class Duplicates:
         return marks
 
     def _keep(self, ts_event: _Times, bid: _Floats, ask: _Floats) -> None:
-        count = len(ts_event)
-        tail = slice(max(0, count - DUPLICATE_WINDOW), count)
+        if self.aside:
+            self._unroll()  # they are older
+        many = len(ts_event)
+        tail = slice(max(0, many - DUPLICATE_WINDOW), many)
         # Copies: the columns are views of a batch that may be large, or used again by whoever made it.
-        run = (self._count + 1 + tail.start, ts_event[tail].copy(), bid[tail].copy(), ask[tail].copy())
-        self._count += count
-        oldest = self._count - DUPLICATE_WINDOW
+        run = (self._before + 1 + tail.start, ts_event[tail].copy(), bid[tail].copy(), ask[tail].copy())
+        self._before += many
+        oldest = self._before - DUPLICATE_WINDOW
         self._runs = [one for one in self._runs if one[0] + len(one[1]) > oldest]
         self._runs.append(run)
 
     def _unroll(self) -> None:
+        """Make keys of all that was kept aside."""
         for number, *columns in self._runs:
-            for key in zip(*(column.tolist() for column in columns), strict=True):
-                self._seen[key] = number
-                number += 1
+            self._seen.update(zip(zip(*(column.tolist() for column in columns), strict=True), count(number)))
         self._runs.clear()
+        if self.aside:
+            self._seen.update(zip(self.aside, count(self._before + 1)))
+            self._before += len(self.aside)
+            self.aside.clear()
         if len(self._seen) > _KEYS_MAX:
             self._forget()
 
     def _forget(self) -> None:
-        oldest = self._count - DUPLICATE_WINDOW
+        oldest = self._before - DUPLICATE_WINDOW
         self._seen = {key: number for key, number in self._seen.items() if number >= oldest}

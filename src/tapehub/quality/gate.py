@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from operator import itemgetter
+from itertools import repeat
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -19,21 +18,22 @@ import numpy.typing as npt
 
 from tapehub.model.instruments import InstrumentBook
 from tapehub.quality.duplicates import DUPLICATE_WINDOW
-from tapehub.quality.prices import ACCEPTED, DUPLICATE, Channel
+from tapehub.quality.prices import ACCEPTED, DUPLICATE, EARLIEST_NS, Channel
 from tapehub.quality.reasons import Reason
 
-__all__ = ["DUPLICATE_WINDOW", "FEW", "Arrival", "Gate", "Tally", "Verdict"]
+__all__ = ["DUPLICATE_WINDOW", "FEW", "Arrival", "Batch", "Gate", "Row", "Tally", "Verdict"]
 
 FEW = 64
 """Up to here, row by row is faster."""
 
-_EARLIEST_NS = 631_152_000_000_000_000  # 1990-01-01
 _EVER = (1 << 63) - 1
-_COLUMNS = ("ts_event", "bid", "ask", "instrument")
-_NOBODYS = [-1, 0, 0, 0, 0]
 _UNKNOWN = int(Reason.UNKNOWN_INSTRUMENT)
 
-Records = npt.NDArray[np.void]
+Records: TypeAlias = npt.NDArray[np.void]
+Row: TypeAlias = tuple[int, int, float, float, float, float, int]
+"""One quote as a plain tuple: ts_event, ts_recv, bid, ask, bid_size, ask_size, index of its symbol."""
+Batch: TypeAlias = Records | list[Row]
+"""Quotes as columns, or a few of them as rows: an array of one costs more than all the work on it."""
 
 
 Arrival: TypeAlias = tuple[int, int, int, int, int]
@@ -45,15 +45,15 @@ class Verdict(NamedTuple):
     """Split a batch.
 
     Attributes:
-        accepted: in the order they came; the very array that came when nothing was wrong.
-        quarantined: in the order they came.
+        accepted: in the order they came, and in the form; the very batch that came when nothing was wrong.
+        quarantined: likewise.
         reasons: uint8, parallel to `quarantined`: `Reason` numbers.
         duplicates: how many were dropped as re-sent.
         arrivals: one for each known symbol of the batch.
     """
 
-    accepted: Records
-    quarantined: Records
+    accepted: Batch
+    quarantined: Batch
     reasons: npt.NDArray[np.uint8]
     duplicates: int
     arrivals: list[Arrival]
@@ -81,38 +81,46 @@ class Gate:
         self._future_ns = future_ns
         self._book = book or InstrumentBook()
         self._scales = False
-        self._none: Records = np.zeros(0, dtype=[("ts_event", "<i8")])
         self._channels: dict[tuple[str, str], tuple[Channel, Tally]] = {}
         self._lanes: dict[tuple[tuple[str, ...], str], list[tuple[Channel, Tally]]] = {}
-        self._getters: dict[Any, Callable[[Any], tuple[Any, ...]]] = {}
+        self._symbols: tuple[str, ...] = ()
+        self._source = ""
+        self._last_lanes: list[tuple[Channel, Tally]] = []
         self.tallies: dict[tuple[str, str], Tally] = {}
         """Counts by (symbol, source)."""
 
-    def check(self, records: Records, symbols: tuple[str, ...], source: str, now_ns: int | None = None) -> Verdict:
+    def check(self, batch: Batch, symbols: tuple[str, ...], source: str, now_ns: int | None = None) -> Verdict:
         """Split a batch into what the hub may have and what it may not.
 
         Args:
-            records: shape (n,), with at least `ts_event`, `bid`, `ask`; with `instrument` when there are several
-                symbols.
+            batch: records of shape (n,), with at least `ts_event`, `bid`, `ask`, and `instrument` when there are
+                several symbols; or a list of rows, at most `FEW` for speed.
             symbols: what `instrument` indexes.
             source: who quoted.
             now_ns: the hub clock; None when it follows the events, so that no event can be ahead of it.
         """
-        lanes = self._lanes.get((symbols, source))
-        if lanes is None:
-            lanes = self._lanes[symbols, source] = [self._lane(symbol, source) for symbol in symbols]
+        lanes = self._lanes_of(symbols, source)
         if self._scales:
-            records = _converted(records, lanes)
+            batch = _converted(batch, lanes)
         latest = _EVER if now_ns is None else now_ns + self._future_ns
-        if len(records) == 1 and FEW:
-            return self._check_one(records, lanes, source, latest)
-        if len(records) <= FEW:
-            return self._check_few(records, lanes, source, latest)
-        return self._check_many(records, lanes, source, latest)
+        if isinstance(batch, list):
+            return self._check_few(batch, batch, lanes, source, latest)
+        if len(batch) <= FEW:
+            return self._check_few(batch, self._rows(batch), lanes, source, latest)
+        return self._check_many(batch, lanes, source, latest)
 
     def channel(self, symbol: str, source: str) -> Channel:
         """Give what is remembered of a channel, such as its last accepted price."""
         return self._lane(symbol, source)[0]
+
+    def _lanes_of(self, symbols: tuple[str, ...], source: str) -> list[tuple[Channel, Tally]]:
+        if symbols is self._symbols and source == self._source:  # a feed's are always the same; their hash is not kept
+            return self._last_lanes
+        lanes = self._lanes.get((symbols, source))
+        if lanes is None:
+            lanes = self._lanes[symbols, source] = [self._lane(symbol, source) for symbol in symbols]
+        self._symbols, self._source, self._last_lanes = symbols, source, lanes
+        return lanes
 
     def _lane(self, symbol: str, source: str) -> tuple[Channel, Tally]:
         key = (symbol, source)
@@ -125,84 +133,75 @@ class Gate:
 
     # ------------------------------------------------------------ row by row
 
-    def _check_one(self, records: Records, lanes: list[tuple[Channel, Tally]], source: str, latest: int) -> Verdict:
-        """Judge a single quote, which is what a live feed gives most of the time."""
-        ((ts_event, bid, ask, index),) = self._rows(records)
-        if index >= len(lanes):
-            return self._check_few(records, lanes, source, latest)
-        channel, tally = lanes[index]
-        if not (0.0 < bid <= ask < math.inf and _EARLIEST_NS <= ts_event <= latest and channel.declared):
-            return self._check_few(records, lanes, source, latest)
-        fate = channel.judge(ts_event, bid, ask)
-        tally.received += 1
-        if fate == ACCEPTED:
-            tally.accepted += 1
-            return Verdict(records, self._none, _NO_REASONS, 0, [(index, 1, 1, ts_event, ts_event)])
-        if fate == DUPLICATE:
-            tally.duplicates += 1
-            return Verdict(records[:0], records[:0], _NO_REASONS, 1, [(index, 1, 0, 0, 0)])
-        tally.quarantined[Reason(fate)] += 1
-        return Verdict(records[:0], records, np.array([fate], dtype=np.uint8), 0, [(index, 1, 0, 0, 0)])
-
-    def _check_few(self, records: Records, lanes: list[tuple[Channel, Tally]], source: str, latest: int) -> Verdict:
+    def _check_few(
+        self, batch: Batch, rows: list[Row], lanes: list[tuple[Channel, Tally]], source: str, latest: int
+    ) -> Verdict:
         known = len(lanes)
-        fates: list[int] = []
-        arrivals: list[list[int]] = []
-        arrival = _NOBODYS
-        troubled = False
-        for ts_event, bid, ask, index in self._rows(records):
-            if index >= known:
-                tally, fate = self._stranger(source), _UNKNOWN
-            else:
-                channel, tally = lanes[index]
-                if 0.0 < bid <= ask < math.inf and _EARLIEST_NS <= ts_event <= latest and channel.declared:
-                    fate = channel.judge(ts_event, bid, ask)
-                else:
-                    fate = _fault(ts_event, bid, ask, latest) if channel.declared else _UNKNOWN
-                if arrival[0] != index:
-                    for arrival in arrivals:  # a few at the most
-                        if arrival[0] == index:
-                            break
-                    else:
-                        arrival = [index, 0, 0, 0, 0]
-                        arrivals.append(arrival)
-                arrival[1] += 1
-                if fate == ACCEPTED:
-                    if not arrival[2]:
-                        arrival[3] = ts_event
-                    arrival[2] += 1
-                    arrival[4] = ts_event
-            tally.received += 1
-            fates.append(fate)
-            if fate == ACCEPTED:
+        if len(rows) == 1:  # what a live feed gives most of the time
+            ((ts_event, _, bid, ask, _, _, index),) = rows
+            if index < known and lanes[index][0].passes(ts_event, bid, ask, latest):
+                tally = lanes[index][1]
+                tally.received += 1
                 tally.accepted += 1
+                return Verdict(batch, batch[:0], _NO_REASONS, 0, [(index, 1, 1, ts_event, ts_event)])
+        fates: list[int] = []
+        arrivals: dict[int, list[int]] = {}  # by index of the symbol
+        for ts_event, _, bid, ask, _, _, index in rows:
+            if index >= known:
+                fates.append(_UNKNOWN)
                 continue
-            troubled = True
+            channel = lanes[index][0]
+            if channel.passes(ts_event, bid, ask, latest):
+                fate = ACCEPTED
+            elif not channel.declared:
+                fate = _UNKNOWN
+            else:
+                fate = _fault(ts_event, bid, ask, latest) or channel.judge(ts_event, bid, ask)
+            arrival = arrivals.get(index)
+            if arrival is None:
+                arrival = arrivals[index] = [0, 0, 0, 0]
+            arrival[0] += 1
+            if fate == ACCEPTED:
+                if not arrival[1]:
+                    arrival[2] = ts_event
+                arrival[1] += 1
+                arrival[3] = ts_event
+            fates.append(fate)
+        accepted = 0
+        found: list[Arrival] = []
+        for index, (received, passed, ts_first, ts_last) in arrivals.items():
+            tally = lanes[index][1]
+            tally.received += received
+            tally.accepted += passed
+            accepted += passed
+            found.append((index, received, passed, ts_first, ts_last))
+        if accepted == len(fates):
+            return Verdict(batch, batch[:0], _NO_REASONS, 0, found)
+        self._count_others(rows, fates, lanes, source)
+        return _split(batch, np.array(fates, dtype=np.uint8), found)
+
+    def _count_others(self, rows: list[Row], fates: list[int], lanes: list[tuple[Channel, Tally]], source: str) -> None:
+        """Count those of a few quotes that were not accepted; strangers among them are not counted as received yet."""
+        for (*_, index), fate in zip(rows, fates, strict=True):
+            if fate == ACCEPTED:
+                continue
+            if index < len(lanes):
+                tally = lanes[index][1]
+            else:
+                tally = self._stranger(source)
+                tally.received += 1
             if fate == DUPLICATE:
                 tally.duplicates += 1
             else:
                 tally.quarantined[Reason(fate)] += 1
-        found: list[Arrival] = [(one[0], one[1], one[2], one[3], one[4]) for one in arrivals]
-        if not troubled:
-            return Verdict(records, records[:0], _NO_REASONS, 0, found)
-        return _split(records, np.array(fates, dtype=np.uint8), found)
 
-    def _rows(self, records: Records) -> Iterable[tuple[int, float, float, int]]:
-        """Give ts_event, bid, ask and instrument of each record."""
-        getter = self._getters.get(records.dtype)
-        if getter is None:
-            names = list(records.dtype.names or ())
-            self._none = records[:0]
-            getter = self._getters[records.dtype] = itemgetter(
-                *(names.index(name) for name in _COLUMNS if name in names)
-            )
-        if len(records) == 1:
-            row = getter(records.item())
-            return (row if len(row) == len(_COLUMNS) else (*row, 0),)
+    def _rows(self, records: Records) -> list[Row]:
+        """Give the rows of an array of whatever fields as tuples, with zeros for what the gate does not look at."""
         # Column by column, as whole rows of Python objects cost several times as much.
-        columns = [records[name].tolist() for name in _COLUMNS[:3]]
+        ts_event, bid, ask = (records[name].tolist() for name in ("ts_event", "bid", "ask"))
         has_index = "instrument" in (records.dtype.names or ())
-        return zip(*columns, records["instrument"].tolist() if has_index else [0] * len(records), strict=True)
+        index = records["instrument"].tolist() if has_index else repeat(0)
+        return list(zip(ts_event, repeat(0), bid, ask, repeat(0.0), repeat(0.0), index))
 
     def _stranger(self, source: str) -> Tally:
         return self.tallies.setdefault(("", source), Tally())
@@ -213,7 +212,7 @@ class Gate:
         # Columns of their own: every pass over a field of the records would walk the whole of them.
         ts_event = np.ascontiguousarray(records["ts_event"])
         bid, ask = np.ascontiguousarray(records["bid"]), np.ascontiguousarray(records["ask"])
-        sound = (ts_event >= _EARLIEST_NS) & (ts_event <= latest) & (bid > 0) & (bid <= ask) & (ask < math.inf)
+        sound = (ts_event >= EARLIEST_NS) & (ts_event <= latest) & (bid > 0) & (bid <= ask) & (ask < math.inf)
         fates: npt.NDArray[np.uint8] | None = None
         if not sound.all():
             fates = np.zeros(len(records), dtype=np.uint8)
@@ -261,7 +260,7 @@ def _fault(ts_event: int, bid: float, ask: float, latest: int) -> int:
         return Reason.NON_POSITIVE
     if ask < bid:
         return Reason.CROSSED
-    if ts_event < _EARLIEST_NS:
+    if ts_event < EARLIEST_NS:
         return Reason.ANCIENT
     return Reason.FUTURE if ts_event > latest else ACCEPTED
 
@@ -305,20 +304,30 @@ def _arrival(
     return index, count, len(accepted), int(ts_event[first]), int(ts_event[last])
 
 
-def _split(records: Records, fates: npt.NDArray[np.uint8], arrivals: list[Arrival]) -> Verdict:
-    # `take` moves whole records; indexing would copy field by field, ten times as slow.
+def _split(batch: Batch, fates: npt.NDArray[np.uint8], arrivals: list[Arrival]) -> Verdict:
     bad = np.flatnonzero((fates != ACCEPTED) & (fates != DUPLICATE))
+    good = np.flatnonzero(fates == ACCEPTED)
     duplicates = int(np.count_nonzero(fates == DUPLICATE))
-    return Verdict(records.take(np.flatnonzero(fates == ACCEPTED)), records.take(bad), fates[bad], duplicates, arrivals)
+    if isinstance(batch, list):
+        rows = [batch[row] for row in good.tolist()], [batch[row] for row in bad.tolist()]
+        return Verdict(*rows, fates[bad], duplicates, arrivals)
+    # `take` moves whole records; indexing would copy field by field, ten times as slow.
+    return Verdict(batch.take(good), batch.take(bad), fates[bad], duplicates, arrivals)
 
 
-def _converted(records: Records, lanes: list[tuple[Channel, Tally]]) -> Records:
+def _converted(batch: Batch, lanes: list[tuple[Channel, Tally]]) -> Batch:
     """Turn prices into market units where the configuration says how."""
     factors = np.array([channel.input_scale for channel, _ in lanes] + [1.0])
-    index = np.minimum(records["instrument"], len(lanes)) if "instrument" in (records.dtype.names or ()) else 0
     if not (factors != 1.0).any():
-        return records
-    out = records.copy()
+        return batch
+    if isinstance(batch, list):
+        by = [float(factors[min(row[-1], len(lanes))]) for row in batch]
+        return [
+            (ts_event, ts_recv, bid * factor, ask * factor, bid_size, ask_size, index)
+            for (ts_event, ts_recv, bid, ask, bid_size, ask_size, index), factor in zip(batch, by, strict=True)
+        ]
+    index = np.minimum(batch["instrument"], len(lanes)) if "instrument" in (batch.dtype.names or ()) else 0
+    out = batch.copy()
     for name in ("bid", "ask"):
         out[name] *= factors[index]
     return out

@@ -3,7 +3,8 @@
 Three layers speak, the strongest first:
 
 1. The market: what the venue said of it, else its calendar. The venue's word holds until the calendar next opens or
-   closes, so that Friday's "closed" does not hide a mute Sunday evening. Whatever is `CLOSED` raises no alarm.
+   closes, so that Friday's "closed" does not hide a mute Sunday evening. Whatever is `CLOSED` raises no alarm, and
+   what the venue has halted (an auction) is `QUIET` at worst.
 2. The transport: gone, or the subscription refused, is `DEAD`.
 3. The item: silent for longer than its rhythm allows is `STALE` when others flow or the heartbeat stopped; when nothing
    flows and the heartbeat is fine, the market is slow: `QUIET`. Only a tick ends `STALE`.
@@ -17,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from tapehub.model.calendars import Calendar
+from tapehub.model.sessions import Sessions
 from tapehub.model.states import State
 from tapehub.quality.rhythm import Rhythm
 
@@ -41,7 +42,9 @@ class Change:
 
     Attributes:
         before: None for the first state of a run.
-        since_ns: when data were last known to be good, which is earlier than `at_ns` when silence was waited out.
+        by_venue: it is the venue's word that makes it `CLOSED`, not the calendar.
+        since_ns: when data were last known to be good, which is earlier than `at_ns` when silence was waited out; not
+            before the market opened, since what was missing before its closing was said then.
     """
 
     symbol: str
@@ -51,6 +54,7 @@ class Change:
     cause: str
     at_ns: int
     since_ns: int
+    by_venue: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +81,8 @@ class _Item:
     """What is known of one instrument from one source."""
 
     __slots__ = (
-        "calendar_open", "calendar_turns_ns", "cause", "heard_ns", "key", "open", "opened_ns", "refused", "state",
-        "stated_ns", "subscribed_ns", "threshold_ns", "ticked_ns", "ts_event", "word", "word_until_ns",
+        "calendar_open", "calendar_turns_ns", "cause", "halted", "heard_ns", "key", "open", "opened_ns", "refused",
+        "state", "stated_ns", "subscribed_ns", "threshold_ns", "ticked_ns", "ts_event", "word", "word_until_ns",
     )  # fmt: skip
 
     def __init__(self, key: Key) -> None:
@@ -92,12 +96,22 @@ class _Item:
         self.subscribed_ns = _NEVER
         self.refused = ""
         self.word: bool | None = None
+        self.halted = ""  # the venue's word for it
         self.word_until_ns = _NEVER
         self.open: bool | None = None
         self.opened_ns = _NEVER
         self.calendar_open = True
         self.calendar_turns_ns = _NEVER
         self.threshold_ns = _EVER
+
+    @property
+    def excused(self) -> bool:
+        """Tell whether no repair could bring it back: its subscription is refused, or its market halted."""
+        return bool(self.refused or self.halted)
+
+    def is_heard(self, now_ns: int) -> bool:
+        """Tell whether quotes come that the gate lets none of through."""
+        return self.heard_ns > self.ticked_ns and now_ns - self.heard_ns <= self.threshold_ns
 
 
 class Liveness:
@@ -106,13 +120,14 @@ class Liveness:
     Args:
         calendar_of: the calendar of a symbol.
         rhythm: how long each is used to be silent.
-        heartbeat: the venue promised one; without, the first that is seen counts as such a promise.
+        heartbeat: the venue promised one; without, the first that is seen on a connection counts as such a promise, as
+            long as that connection lasts: on the next one the item may be refused, or have no place.
     """
 
-    def __init__(self, calendar_of: Callable[[str], Calendar], rhythm: Rhythm, *, heartbeat: bool = False) -> None:
+    def __init__(self, calendar_of: Callable[[str], Sessions], rhythm: Rhythm, *, heartbeat: bool = False) -> None:
         self._calendar_of = calendar_of
         self._rhythm = rhythm
-        self._promised = heartbeat
+        self._guaranteed = self._promised = heartbeat
         self._items: dict[Key, _Item] = {}
         self._connected = self._announced = False
         self._disconnected = "not connected yet"
@@ -120,6 +135,10 @@ class Liveness:
         self._beat_ns = _NEVER
         self._beat_every_ns = 0
         self._signs_ns = _NEVER  # anything at all came through the transport
+        self._looked_ns = _NEVER
+        self._just_opened: set[str] = set()
+        self.openings: dict[str, int] = {}
+        """When the calendar of a symbol opened last, while this was watched; ns UTC."""
 
     # ------------------------------------------------------------ events
 
@@ -150,6 +169,7 @@ class Liveness:
         self._connected, self._announced = connected, True
         if connected:
             self._connected_ns = self._signs_ns = self._beat_ns = now_ns
+            self._promised, self._beat_every_ns = self._guaranteed, 0
             for item in self._items.values():
                 item.refused = ""
                 item.subscribed_ns = _NEVER
@@ -179,20 +199,36 @@ class Liveness:
         self._promised = True
         self._beat_ns = self._signs_ns = now_ns
 
-    def on_market(self, symbols: Iterable[str], is_open: bool | None, now_ns: int, word: str = "") -> list[Change]:
-        """Take in what the venue says of its markets."""
+    def on_market(
+        self, symbols: Iterable[str], is_open: bool | None, now_ns: int, word: str = "", *, halted: bool = False
+    ) -> list[Change]:
+        """Take in what the venue says of its markets; in one that it has halted, silence means nothing."""
         self._signs_ns = now_ns
         for item in self._of(symbols):
             self._turn_calendar(item, now_ns)
             item.word, item.word_until_ns = is_open, item.calendar_turns_ns
+            if item.halted and not halted:  # silence counts from here
+                item.opened_ns = now_ns
+            item.halted = (word or "halted") if halted else ""
         return self.on_time(now_ns, word=word)
 
     def on_time(self, now_ns: int, word: str = "") -> list[Change]:
         """Look at every instrument: what silence has come to mean by now."""
+        self._looked_ns = now_ns
         for item in self._items.values():
             item.threshold_ns = self._rhythm.threshold_ns(item.key[0], now_ns)
         changes = (self._judge(item, now_ns, word) for item in self._items.values())
         return [change for change in changes if change is not None]
+
+    def renew_calendars(self) -> None:
+        """Ask for every calendar anew: its sessions have changed."""
+        for item in self._items.values():
+            item.calendar_turns_ns = _NEVER
+
+    def take_opened(self) -> tuple[str, ...]:
+        """Name the symbols whose calendars have opened since this was asked for last."""
+        opened, self._just_opened = self._just_opened, set()
+        return tuple(sorted(opened))
 
     def stop(self, now_ns: int, cause: str) -> list[Change]:
         """Say that nobody watches from here on: all are `DEAD`, but for those whose market is closed."""
@@ -235,12 +271,13 @@ class Liveness:
     def mute(self) -> list[str]:
         """Name the `STALE` instruments of which nothing at all comes, so that a repair may help.
 
-        Where quotes come and all of them are in quarantine, no new subscription would make them better.
+        Where quotes come and all of them are in quarantine, no new subscription would make them better. One bad quote
+        before the silence is no such thing: it must not keep an item that fell mute after it from being repaired.
         """
         return [
             item.key[0]
             for item in self._items.values()
-            if item.state is State.STALE and item.heard_ns <= item.ticked_ns and not item.refused
+            if item.state is State.STALE and not item.is_heard(self._looked_ns) and not item.excused
         ]
 
     @property
@@ -249,13 +286,13 @@ class Liveness:
         return {
             item.key[0]
             for item in self._items.values()
-            if item.state is not None and item.state.is_outage and not item.refused
+            if item.state is not None and item.state.is_outage and not item.excused
         }
 
     @property
     def transport_failed(self) -> bool:
         """Tell whether all that should flow is out: no single instrument's fault."""
-        watched = [item for item in self._items.values() if item.state not in (None, State.CLOSED) and not item.refused]
+        watched = [item for item in self._items.values() if item.state not in (None, State.CLOSED) and not item.excused]
         return bool(watched) and all(item.state in (State.STALE, State.DEAD) for item in watched)
 
     # ------------------------------------------------------------ rules
@@ -268,7 +305,11 @@ class Liveness:
         if now_ns < item.calendar_turns_ns:
             return
         calendar = self._calendar_of(item.key[0])
-        item.calendar_open = bool(calendar.is_open(now_ns))
+        was_open, turned_ns = item.calendar_open, item.calendar_turns_ns
+        item.calendar_open = calendar.is_open(now_ns)
+        if item.calendar_open and not was_open and turned_ns != _NEVER:
+            self.openings[item.key[0]] = turned_ns
+            self._just_opened.add(item.key[0])
         turn = calendar.next_close(now_ns) if item.calendar_open else calendar.next_open(now_ns)
         item.calendar_turns_ns = _EVER if turn is None else turn
 
@@ -276,18 +317,19 @@ class Liveness:
         turned_ns = item.calendar_turns_ns
         self._turn_calendar(item, now_ns)
         if now_ns >= item.word_until_ns:
-            item.word = None
+            item.word, item.halted = None, ""
         is_open = item.calendar_open if item.word is None else item.word
         if is_open and item.open is False:  # silence counts from here
-            item.opened_ns = turned_ns if item.word is None and turned_ns <= now_ns else now_ns
+            item.opened_ns = turned_ns if item.word is None and _NEVER < turned_ns <= now_ns else now_ns
         item.open = is_open
         state, cause = self._state(item, now_ns, is_open, word)
         if state is None or state is item.state:
             return None
         before, item.state, item.cause, item.stated_ns = item.state, state, cause, now_ns
-        good = item.ts_event if item.ts_event != _NEVER else now_ns
+        good = max(item.ts_event, item.opened_ns) if item.ts_event != _NEVER else now_ns
         since = min(good, now_ns) if state.is_outage else now_ns
-        return Change(*item.key, before, state, cause, now_ns, since)
+        by_venue = state is State.CLOSED and item.word is False
+        return Change(*item.key, before, state, cause, now_ns, since, by_venue)
 
     def _state(self, item: _Item, now_ns: int, is_open: bool, word: str) -> tuple[State | None, str]:
         if not is_open:
@@ -307,10 +349,12 @@ class Liveness:
         if item.state is State.STALE:
             return State.STALE, item.cause
         shown = f"silent for {silent_ns / 1e9:.0f} s"
+        if item.halted:
+            return State.QUIET, f"{shown}, venue: {item.halted}"
         if self.heartbeat_lost(now_ns):
             return State.STALE, f"{shown}, heartbeat stopped"
         if self._others_flow(item, now_ns):
-            if item.heard_ns > item.ticked_ns:
+            if item.is_heard(now_ns):
                 return State.STALE, f"{shown}, its quotes are in quarantine"
             return State.STALE, f"{shown} while others flow"
         if silent_ns > PATIENCE * item.threshold_ns and (not self._promised or item.ticked_ns < item.opened_ns):

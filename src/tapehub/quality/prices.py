@@ -1,7 +1,8 @@
 """Judge prices by those before them: wrong scale, spikes, blown spreads, and quotes that were sent twice.
 
-One `Channel` holds what is remembered of one instrument from one source. `judge` takes one quote, `judge_many` a run of
-them: at once where no quote of it is suspect, else one by one by the same rules. A property test compares the two.
+One `Channel` holds what is remembered of one instrument from one source. `passes` accepts a quote that is within all
+limits at their tightest, as nearly every one is; `judge` looks closer at the others; `judge_many` takes a run of them:
+at once where no quote of it is suspect, else one by one by the same rules. A property test compares the three.
 
 The rules, with their numbers below:
 
@@ -19,6 +20,7 @@ The rules, with their numbers below:
 from __future__ import annotations
 
 import math
+import sys
 
 import numpy as np
 import numpy.typing as npt
@@ -28,10 +30,11 @@ from tapehub.model.instruments import Instrument
 from tapehub.quality.duplicates import Duplicates
 from tapehub.quality.reasons import Reason
 
-__all__ = ["ACCEPTED", "CONFIRMATIONS", "DUPLICATE", "Channel", "likely_factor"]
+__all__ = ["ACCEPTED", "CONFIRMATIONS", "DUPLICATE", "EARLIEST_NS", "Channel", "likely_factor"]
 
 ACCEPTED = 0
 DUPLICATE = 255
+EARLIEST_NS = 631_152_000_000_000_000  # 1990-01-01
 
 SCALE_RATIO = 20.0
 CONFIRMATIONS = 3
@@ -58,7 +61,9 @@ class Channel:
     __slots__ = (
         "_agreeing",
         "_candidate",
+        "_ceiling",
         "_duplicates",
+        "_floor",
         "_high",
         "_jump",
         "_low",
@@ -78,11 +83,14 @@ class Channel:
         """The last accepted one; 0 before the first."""
         self.spread_learnt = -1.0
         """In market units; below 0 until it is learnt."""
-        self._duplicates = Duplicates()
+        self._duplicates = Duplicates(EARLIEST_NS - 1)
         self._ts_last = 0
         self._jump = JUMP_SHARE[instrument.calendar]
         self._high = instrument.price_high * SCALE_RATIO if instrument.price_high > 0 else math.inf
         self._low = instrument.price_low / SCALE_RATIO
+        # What no price may cross that passes without a closer look; of an instrument that is not declared, none does.
+        self._floor = max(self._low, sys.float_info.min) if instrument.declared else math.inf
+        self._ceiling = min(self._high, sys.float_info.max)
         self._candidate = 0.0  # where the price may have jumped to
         self._ts_candidate = 0
         self._agreeing = 0
@@ -95,6 +103,32 @@ class Channel:
             return self.mid
         return math.sqrt(self._low * self._high) if self._low and self._high < math.inf else 0.0
 
+    def passes(self, ts_event: int, bid: float, ask: float, latest_ns: int) -> bool:
+        """Accept a quote, sound or not, that nothing speaks against; False, and nothing remembered, is for `judge`.
+
+        One call and one chain of comparisons, since this is what becomes of all but a few: it is newer than all before
+        and no newer than `latest_ns`, its prices are those of a sound quote of a declared instrument, and neither the
+        step from the last accepted price nor the spread needs a limit to be worked out.
+        """
+        last, mid, spread = self.mid, (bid + ask) * 0.5, ask - bid
+        duplicates = self._duplicates
+        if not (
+            duplicates.newest_ns < ts_event <= latest_ns
+            and self._floor <= bid <= ask <= self._ceiling
+            and abs(mid - last) <= last * self._jump
+            and spread <= mid * BLOWN_SHARE
+        ):
+            return False
+        duplicates.newest_ns = ts_event
+        duplicates.aside.append((ts_event, bid, ask))
+        self.mid, self._ts_last, self._agreeing = mid, ts_event, 0
+        spreads = self._spreads
+        spreads.append(spread)
+        if len(spreads) >= SPREADS_LEARNT:
+            self._learn()
+            duplicates.trim()
+        return True
+
     def judge(self, ts_event: int, bid: float, ask: float) -> int:
         """Give the fate of a quote that is sound in itself: `ACCEPTED`, `DUPLICATE` or the number of a `Reason`."""
         if self._duplicates.repeats(ts_event, bid, ask):
@@ -105,8 +139,7 @@ class Channel:
             return self._judge_price(ts_event, mid, spread)
         self.mid, self._ts_last, self._agreeing = mid, ts_event, 0
         self._spreads.append(spread)
-        if len(self._spreads) >= SPREADS_LEARNT:
-            self._learn()
+        self._learn()
         return ACCEPTED
 
     def judge_many(self, ts_event: npt.NDArray[np.int64], bid: _Floats, ask: _Floats) -> npt.NDArray[np.uint8] | None:

@@ -8,6 +8,7 @@ market is not a gap between ticks: `forget_last` leaves it out.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
@@ -33,35 +34,61 @@ MOST_NS = _HOUR
 RATIO = 4
 
 
+class _Item:
+    """What is known of one instrument: counts by hour of the week, its last tick, and the row that tick's hour has."""
+
+    __slots__ = ("counts", "from_ns", "last", "row", "until_ns")
+
+    def __init__(self) -> None:
+        self.counts: dict[int, list[int]] = {}
+        self.last: int | None = None
+        self.row: list[int] = []
+        self.from_ns = self.until_ns = 0  # the hour of `row`, UTC
+
+    def row_of(self, hour: int) -> list[int]:
+        row = self.counts.get(hour)
+        if row is None:
+            row = self.counts[hour] = [0] * BINS
+        return row
+
+    def turn(self, last: int) -> None:
+        """Take up the hour that a tick lies in."""
+        hour_utc = last // _HOUR
+        self.from_ns, self.until_ns = hour_utc * _HOUR, (hour_utc + 1) * _HOUR
+        self.row = self.row_of(_hour_of_week(hour_utc))
+
+
 class Rhythm:
     """Keep the gaps between the ticks of any number of instruments. One thread."""
 
     def __init__(self) -> None:
-        self._counts: dict[str, dict[int, list[int]]] = {}  # by symbol and hour of the week
-        self._last: dict[str, int] = {}
+        self._items: defaultdict[str, _Item] = defaultdict(_Item)
         self._thresholds: dict[tuple[str, int], int] = {}
 
     def tick(self, symbol: str, ts_event: int) -> None:
         """Count the gap before one tick."""
-        last = self._last.get(symbol)
+        item = self._items[symbol]
+        last = item.last
         if last is None:
-            self._last[symbol] = ts_event
+            item.last = ts_event
         elif ts_event > last:
-            self._last[symbol] = ts_event
-            hour, place = _hour_of_week(last // _HOUR), bisect_left(_ENDS, ts_event - last)
-            row = self._row(symbol, hour)
-            row[place] += 1
-            if row[place] % 64 == 0:
-                self._settle(symbol, hour)
+            item.last = ts_event
+            if not item.from_ns <= last < item.until_ns:
+                item.turn(last)
+            place = bisect_left(_ENDS, ts_event - last)
+            count = item.row[place] = item.row[place] + 1
+            if count % 64 == 0:
+                self._settle(symbol, _hour_of_week(last // _HOUR))
 
     def ticks(self, symbol: str, ts_event: npt.NDArray[np.int64]) -> None:
         """Count the gaps before many ticks, oldest first; those that come late are no gaps."""
-        last = self._last.get(symbol)
+        item = self._items[symbol]
+        last = item.last
         times = ts_event if last is None else np.concatenate([[last], ts_event])
         newest = np.maximum.accumulate(times)
         gaps = np.diff(newest)
         late = gaps <= 0
-        self._last[symbol] = int(newest[-1])
+        item.last = int(newest[-1])
         bins = np.searchsorted(_NS_ENDS, gaps)
         hours = newest[:-1] // _HOUR
         if not len(hours):
@@ -70,13 +97,14 @@ class Rhythm:
         for hour_utc in (first,) if first == final else np.unique(hours).tolist():
             found = np.bincount(bins[~late] if first == final else bins[(hours == hour_utc) & ~late], minlength=BINS)
             hour = _hour_of_week(hour_utc)
-            row = self._row(symbol, hour)
+            row = item.row_of(hour)
             row[:] = [known + new for known, new in zip(row, found.tolist(), strict=True)]
             self._settle(symbol, hour)
 
     def forget_last(self, symbol: str) -> None:
         """Do not count what lies between the last tick and the next one."""
-        self._last.pop(symbol, None)
+        if symbol in self._items:
+            self._items[symbol].last = None
 
     def threshold_ns(self, symbol: str, now_ns: int) -> int:
         """Give the silence that is out of the ordinary now: max(5 s, 4 times the p99 gap), 30 s until learnt."""
@@ -90,7 +118,8 @@ class Rhythm:
 
     def p99_ns(self, symbol: str, hour: int) -> int | None:
         """Give the upper end of the bin that holds the p99 gap at an hour of the week (0 is Thursday 00:00)."""
-        row = self._counts.get(symbol, {}).get(hour)
+        item = self._items.get(symbol)
+        row = item.counts.get(hour) if item is not None else None
         if row is None or sum(row) < _LEARNT_AFTER:
             return None
         total, below = 0.99 * sum(row), 0
@@ -100,17 +129,8 @@ class Rhythm:
                 return end
         return _ENDS[-1]
 
-    def _row(self, symbol: str, hour: int) -> list[int]:
-        counts = self._counts.get(symbol)
-        if counts is None:
-            counts = self._counts[symbol] = {}
-        row = counts.get(hour)
-        if row is None:
-            row = counts[hour] = [0] * BINS
-        return row
-
     def _settle(self, symbol: str, hour: int) -> None:
-        row = self._counts[symbol][hour]
+        row = self._items[symbol].counts[hour]
         if sum(row) > _COUNT_MAX:
             row[:] = [count // 2 for count in row]
         self._thresholds.pop((symbol, hour), None)
@@ -122,10 +142,10 @@ class Rhythm:
         return {
             symbol: {
                 str(hour): [[place, count] for place, count in enumerate(row) if count]
-                for hour, row in sorted(rows.items())
+                for hour, row in sorted(item.counts.items())
                 if any(row)
             }
-            for symbol, rows in sorted(self._counts.items())
+            for symbol, item in sorted(self._items.items())
         }
 
     @classmethod
@@ -133,11 +153,11 @@ class Rhythm:
         """Take up what `to_json` gave; what does not fit is left out, since habits can be learnt again."""
         self = cls()
         for symbol, rows in kept.items():
-            self._counts[symbol] = {}
+            item = self._items[symbol]
             for hour, pairs in rows.items():
                 for place, count in pairs:
                     if 0 <= int(hour) < HOURS and 0 <= place < BINS and 0 <= count <= 2 * _COUNT_MAX:
-                        self._row(symbol, int(hour))[place] = count
+                        item.row_of(int(hour))[place] = count
         return self
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_DATA = ROOT.parent / "shared" / "data"
 SHARED_MEMORY = Path("/dev/shm")
+# Lines of a segment. The usual 64 MiB are written to once when they are made, which costs more than most tests do.
+SMALL = 1 << 14
 
 # Every process of this run inherits the mark, however it was started and whoever its parent is by now.
 SESSION_MARK = f"TAPEHUB_TEST_SESSION={uuid.uuid4().hex}"
@@ -33,6 +35,12 @@ LASTING_HELPERS = (b"multiprocessing.resource_tracker", b"multiprocessing.forkse
 # The same examples in every run, no time limit for one (the machine may be busy), no database left in the tree.
 settings.register_profile("tapehub", derandomize=True, deadline=None, database=None, print_blob=True)
 settings.load_profile("tapehub")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one worker have the page's tests, as its first: each that has some starts a browser and a hub for them."""
+    items.sort(key=lambda item: "browser" not in item.path.parts)
 
 
 @pytest.fixture
@@ -46,7 +54,7 @@ def hub(hub_dir: Path) -> Iterator["DataHub"]:
     """Open a new hub, and close it afterwards."""
     from tapehub import DataHub
 
-    opened = DataHub.open(hub_dir, create=True)
+    opened = DataHub.open(hub_dir, create=True, segment_lines=SMALL)
     try:
         yield opened
     finally:
@@ -65,6 +73,8 @@ def shared_data() -> Path:
 def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TAPEHUB_HOME", str(tmp_path_factory.mktemp("home")))
     monkeypatch.delenv("TAPEHUB_NAME", raising=False)
+    # Whatever listens at the usual port is the user's, or that of another test.
+    monkeypatch.setenv("TAPEHUB_GATEWAY__PORT", "0")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -18,6 +18,8 @@ import pytest
 
 import tapehub
 from tapehub.app.console import Exit
+from tapehub.hub.latest import latest
+from tapehub.hub.retention import Retention, retention_of
 
 HISTDATA = "{year}0204 00{minute:02}{second:02}{ms:03},1.14{price:03},1.14{price:03}9,0\n"
 _WAIT_S = 30
@@ -150,6 +152,16 @@ def test_a_second_server_is_told_who_holds_the_hub(hub_dir: Path) -> None:
         assert "Traceback" not in second.stderr
 
 
+def test_a_server_keeps_of_the_log_what_the_configuration_says(
+    hub_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tapehub.toml").write_text("[hub]\nretention_days = 3\n")
+    monkeypatch.setenv("TAPEHUB_CONFIG", str(tmp_path / "tapehub.toml"))
+    with serving(hub_dir) as server, tapehub.DataHub.open(hub_dir) as hub:
+        assert retention_of(hub) == Retention(10 << 30, 3)
+        assert server.end(signal.SIGTERM) == Exit.OK, server.seen
+
+
 def test_a_killed_server_leaves_the_hub_to_the_next_one(hub_dir: Path) -> None:
     with serving(hub_dir) as server:
         server.end(signal.SIGKILL)
@@ -210,6 +222,8 @@ def test_a_rebased_replay_leaves_the_wall_clock_alone(hub_dir: Path, tmp_path: P
         assert len(rows) == 2
         assert before_s <= rows["ts_event"][0] / 1e9 <= time.time()
         assert rows["ts_event"][1] - rows["ts_event"][0] == 1_000_000_000
+        link = latest(hub).links(hub)["replay"]
+        assert (link["made_up"], link["phase"], link["alive"]) == ("REPLAY", "stopped", False)
     assert "wall clock" in run("clock", "--hub", hub_dir).stdout
 
 

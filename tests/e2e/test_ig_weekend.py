@@ -158,9 +158,10 @@ async def weekend(hub: DataHub, plan: Plan) -> Seen:
             hub.set_clock("virtual", anchor_ns=max(hub.now(), OPEN - 40 * SECOND), rate=plan.rate)
             await until(plan.end)
         assert feed._keeper is not None
-        seen.received = Counter(feed._keeper._protocol.received)
+        protocol = feed._keeper._protocol
         collecting.cancel()
         await asyncio.gather(collecting, return_exceptions=True)
+        seen.received = Counter(protocol.received)  # with what came and was not handed over any more
         seen.logins = seen.said("login")
     return seen
 

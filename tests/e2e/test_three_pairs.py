@@ -5,7 +5,6 @@ import random
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,6 +15,7 @@ from tapehub.feeds.ig import Settings as FeedSettings
 from tapehub.feeds.sim import Settings, Simulator
 from tapehub.hub.server import HubServer
 from tests.models.intervals import MINUTE, SECOND
+from tests.models.silent import Silent
 from tests.models.venue import MONDAY, Ticks, source
 from tests.servers.ig import CREDENTIALS
 from tests.servers.processes import processes
@@ -35,14 +35,6 @@ def quotes(seconds: int) -> Ticks:
             bid = round(price + n % 50 * step, digits)
             rows.append((symbol, n / 2 + 0.1, bid, round(bid + pips * 10 * step, digits)))
     return Ticks(rows)
-
-
-class Silent:
-    def bind(self, **_: Any) -> "Silent":
-        return self
-
-    def __getattr__(self, level: str) -> Callable[..., None]:
-        return lambda *_, **__: None
 
 
 async def collect(hub: DataHub, until: int, rate: float) -> None:

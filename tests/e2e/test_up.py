@@ -5,78 +5,15 @@ import os
 import re
 import signal
 import subprocess
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tapehub import DataHub
 from tapehub.app.console import Exit
-
-COMMAND = [sys.executable, "-m", "tapehub.app.cli"]
-TUESDAY = "2026-06-02T12:00"
-WITHIN_S = 40.0
-
-
-class Run:
-    """A command that goes on, and what it has said so far."""
-
-    def __init__(self, *arguments: str, **environment: str) -> None:
-        self.process = subprocess.Popen(
-            [*COMMAND, *arguments],
-            env=os.environ | {"PYTHONUNBUFFERED": "1"} | environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self.lines: list[str] = []
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        with self.process.stdout as said:
-            self.lines.extend(iter(said.readline, ""))
-
-    @property
-    def said(self) -> str:
-        return "".join(self.lines)
-
-    def until(self, done: Callable[[], object], what: str) -> None:
-        """Wait for a condition."""
-        deadline = time.monotonic() + WITHIN_S
-        while not done():
-            assert time.monotonic() < deadline, f"no {what} within {WITHIN_S} s:\n{self.said}"
-            assert self.process.poll() is None, f"ended before {what}:\n{self.said}"
-            time.sleep(0.02)
-
-    def says(self, pattern: str, times: int = 1) -> None:
-        """Wait until it has said something so many times."""
-        self.until(lambda: len(re.findall(pattern, self.said)) >= times, f"{pattern!r} × {times}")
-
-    def pid_of(self, name: str) -> int:
-        """Give the latest process of a component."""
-        return int(re.findall(rf"{name} +running, process (\d+)", self.said)[-1])
-
-    def end(self, number: int = signal.SIGTERM) -> int:
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-        code = self.process.wait(30)
-        self._reader.join(30)
-        return code
-
-
-@contextmanager
-def running(*arguments: str, **environment: str) -> Iterator[Run]:
-    run = Run(*arguments, **environment)
-    try:
-        yield run
-    finally:
-        run.end(signal.SIGKILL)
+from tapehub.hub.retention import Retention, retention_of
+from tests.servers.commands import COMMAND, TUESDAY, running, tapehub
 
 
 def ticks(path: Path) -> int:
@@ -84,16 +21,17 @@ def ticks(path: Path) -> int:
         return int(hub.ledger()["ticks"])
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)], ids=["Ctrl-C", "SIGTERM"]
+)
 def test_up_runs_a_hub_and_a_feed_until_told_to_end(hub_dir: Path, number: signal.Signals) -> None:
     with running("up", "--feed", "synthetic", "--at", TUESDAY, "--rate", "20", "--hub", str(hub_dir)) as run:
         run.says(r"collector +running")
         run.until(lambda: ticks(hub_dir) > 0, "tick")
         assert run.end(number) == Exit.OK
     assert "stopped; the data stay" in run.said
-    stopped = [json.loads(line) for line in (hub_dir / "logs" / "collector.jsonl").read_text().splitlines()][-1]
-    assert stopped["event"] == "stopped"
-    assert stopped["published"] == ticks(hub_dir)
+    logged = [json.loads(line) for line in (hub_dir / "logs" / "collector.jsonl").read_text().splitlines()]
+    assert [row["published"] for row in logged if row["event"] == "stopped"] == [ticks(hub_dir)]
     assert (hub_dir / "logs" / "collector.jsonl").stat().st_mode & 0o077 == 0
 
 
@@ -118,13 +56,26 @@ def test_whatever_is_killed_is_started_again_and_nothing_is_lost(hub_dir: Path) 
         assert hub.instruments["EUR_USD"]["sources"] == ["sim"]
 
 
+def test_up_keeps_of_the_log_what_the_configuration_says(
+    hub_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tapehub.toml").write_text("[hub]\nretention_bytes = 1073741824\n")
+    monkeypatch.setenv("TAPEHUB_CONFIG", str(tmp_path / "tapehub.toml"))
+    with running("up", "--hub", str(hub_dir)) as run:
+        run.says(r"server +running")
+        with DataHub.open(hub_dir, name="test") as hub:
+            assert retention_of(hub) == Retention(1 << 30, 14)
+        assert run.end() == Exit.OK
+
+
 def test_a_second_up_attaches_and_says_so(hub_dir: Path) -> None:
     with running("up", "--hub", str(hub_dir)) as first:
         first.says(r"server +running")
         with running("up", "--feed", "synthetic", "--hub", str(hub_dir)) as second:
             second.says(f"runs this hub already, as process {first.process.pid}: attached to it, nothing was started")
+            second.says("components: server running")
             assert second.end() == Exit.OK
-        assert "running" not in second.said
+        assert "starting server" not in second.said
         assert first.end() == Exit.OK
 
 
@@ -139,13 +90,25 @@ def test_up_uses_a_server_that_runs_already(hub_dir: Path) -> None:
 
 
 def test_a_killed_up_leaves_no_process_behind(hub_dir: Path) -> None:
-    """The session's check for processes proves it; here, that the hub can be had again."""
-    with running("up", "--feed", "synthetic", "--at", TUESDAY, "--hub", str(hub_dir)) as run:
-        run.says(r"collector +running")
+    arguments = ("up", "--feed", "sim", "--symbols", "EUR_USD", "--at", TUESDAY, "--hub", str(hub_dir))
+    with running(*arguments) as run:
+        run.says("status=subscribed")
+        left = [run.pid_of(name) for name in ("server", "simulator", "collector")]
         run.end(signal.SIGKILL)
-    with running("up", "--hub", str(hub_dir)) as again:
+    until_s = time.monotonic() + 30
+    while any(lives(pid) for pid in left):
+        assert time.monotonic() < until_s, f"still there: {left}"
+        time.sleep(0.02)
+    with running("up", "--hub", str(hub_dir)) as again:  # the lock and the socket it left are in nobody's way
         again.says(r"server +running")
-        assert again.end() == Exit.OK
+        assert tapehub("down", "--hub", str(hub_dir)).returncode == Exit.OK
+
+
+def lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 @pytest.mark.parametrize("command", [["up", "--feed", "ig"], ["collect", "ig"]], ids=["up", "collect"])
@@ -169,6 +132,7 @@ def test_without_credentials_it_ends_with_2_and_offers_the_simulator(
     assert "Traceback" not in said
 
 
+@pytest.mark.slow
 def test_collect_starts_a_simulator_of_its_own_and_accounts_for_the_ticks(hub_dir: Path) -> None:
     with DataHub.open(hub_dir, create=True, name="test") as hub:
         hub.set_clock("virtual", anchor_ns=1_780_401_600_000_000_000)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,5 +17,6 @@ def _memory_of_the_dead(tmp_path: Path) -> Iterator[None]:
     shared = Path("/dev/shm")
     for folder in shared.glob("tapehub-*") if shared.is_dir() else ():
         origin = folder / "hub"
-        if origin.is_file() and Path(origin.read_text()).is_relative_to(tmp_path):
-            shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):  # of another test, whose hub goes at this moment; or of the native tests, and no hub's
+            if Path(origin.read_text()).is_relative_to(tmp_path):
+                shutil.rmtree(folder, ignore_errors=True)

@@ -37,11 +37,13 @@ def test_twenty_ig_collectors_killed(tmp_path: Path, record_property: Callable[[
 def kill_ig_collectors(folder: Path, *, kills: int, seed: int) -> dict[str, Any]:
     chance = random.Random(seed)
     source = SyntheticSource(SYMBOLS, 1, TICKS_PER_S)
+    # Twenty collectors a minute would wait for IG's usual 30 requests, less the share of orders, as they must.
+    settings = Settings(distinct_snapshot=False, allowance_application=1200, allowance_account=600)
     seen: Counter[tuple[str, int, float, float]] = Counter()
     with DataHub.open(folder / "hub", create=True, segment_lines=1 << 16) as hub:
         hub.set_clock("virtual", anchor_ns=TUESDAY, rate=1.0)
         with (
-            SimulatorThread(Settings(distinct_snapshot=False), source=source, clock=hub.now) as sim,
+            SimulatorThread(settings, source=source, clock=hub.now) as sim,
             hub.stream(start="oldest") as stream,
         ):
 
@@ -79,5 +81,6 @@ def kill_ig_collectors(folder: Path, *, kills: int, seed: int) -> dict[str, Any]
             missing = [row for row in sorted(venue - set(got)) if first < row[0] < last]
             assert missing, "nobody collected between two collectors"
             assert unexplained(hub, symbol, missing) == []
-            assert [gap["cause"] for gap in hub.gaps(symbol)].count("collector restarted") >= 1
+            # One that was killed while its connection was cut had begun the gap itself.
+            assert any(gap["cause"].startswith(("collector restarted", "connection lost")) for gap in hub.gaps(symbol))
         return {"kills": kills, "ticks": ledger["ticks"], "lost_in_producer": ledger["lost_in_producer"]}

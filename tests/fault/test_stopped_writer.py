@@ -2,17 +2,23 @@
 
 import mmap
 import os
+import random
 import signal
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tapehub import DataHub, HubStalled
+from tapehub.collector.collector import Collector
+from tapehub.feeds.feed import Event, Feed, Guarantees
+from tapehub.hub import marks
+from tapehub.model.states import GapStatus
 from tests.models.market import EUR, GBP, quotes, tick
+from tests.models.silent import Silent
 from tests.servers.farm import wait_for
 from tests.servers.processes import Process
 
@@ -124,6 +130,35 @@ def test_a_stopped_writer_that_is_killed_is_repaired_by_the_next(hub: DataHub, w
     assert hub.epoch == 1
     assert hub.verify().ok
     assert hub.ledger()["balanced"]
+
+
+def test_a_collector_after_one_that_died_in_mid_write_begins_its_gap_at_the_last_tick(hub: DataHub) -> None:
+    causes = []
+    for round_ in range(3):
+        with Process(hub.path, **{**SETTINGS, "name": "the one before"}) as writer:
+            before = hub.get_latest_tick(GBP)
+            writer.tell("publish_for_ever", symbol=GBP, from_s=1e5 * round_)
+            wait_for(lambda before=before: hub.get_latest_tick(GBP) != before)  # type: ignore[misc]
+            stop_in_mid_write(hub, writer)
+            writer.kill()
+        Collector(hub, Mute(), random=random.Random(1), log=Silent())
+        last = hub.get_latest_tick(GBP)
+        assert last is not None
+        causes.append([gap["cause"] for gap in hub.gaps(GBP) if gap["start"] == last.ts_event])
+        marks.gap(hub, GBP, "direct", last.ts_event, last.ts_event + 1, "over", GapStatus.OPEN, at_ns=hub.now())
+    assert causes == [["collector restarted"]] * 3
+
+
+class Mute(Feed):
+    """Take over from the writer, and say nothing."""
+
+    name = "direct"
+    symbols = (GBP,)
+    guarantees = Guarantees()
+
+    async def events(self) -> AsyncGenerator[Event, None]:
+        return
+        yield
 
 
 def attempt(hub: DataHub, second: float) -> bool:

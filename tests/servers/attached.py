@@ -50,9 +50,9 @@ class Attached:
         except tapehub.TapehubError as error:
             return {"error": type(error).__name__, "message": str(error), "took_s": time.monotonic() - began}
 
-    def publish_for_ever(self, symbol: str) -> None:
-        """Publish batches until killed."""
-        rows = quotes([n / 1_000 for n in range(2_000)])
+    def publish_for_ever(self, symbol: str, from_s: float = 0.0) -> None:
+        """Publish batches until killed, from that second on."""
+        rows = quotes([from_s + n / 1_000 for n in range(2_000)])
         while True:
             self.hub.publish(rows, symbol=symbol)
             rows["ts_event"] += 2 * 10**9
@@ -64,6 +64,12 @@ class Attached:
             return None if latest is None else latest.bid
         except tapehub.TapehubError as error:
             return type(error).__name__
+
+    def hours(self, symbol: str, ts: int) -> list[bool | int | None]:
+        """Say whether a symbol's market is open at an instant, and when that changes."""
+        hours = self.hub.calendar(symbol)
+        is_open = hours.is_open(ts)
+        return [is_open, hours.next_close(ts) if is_open else hours.next_open(ts)]
 
     def serve(self) -> dict[str, Any]:
         """Become the server, or say why not."""

@@ -132,6 +132,7 @@ async def watching(
     rate: float = 1.0,
     ticks_per_s: float = 25.0,
     now: Callable[[Callable[[], int]], Callable[[], int]] = lambda clock: clock,
+    on_received: Callable[[int], None] | None = None,
     **options: Any,
 ) -> AsyncIterator[Watched]:
     """Run venue and feed on one virtual clock, from a Tuesday noon on.
@@ -141,6 +142,7 @@ async def watching(
         settings: the feed's, beside `QUICK`.
         before: what to do to the venue before the feed comes.
         now: wraps the feed's clock.
+        on_received: told of each quote as it comes.
     """
     clock = VirtualClock(TUESDAY, rate)
     source = SyntheticSource(symbols, 1, ticks_per_s)
@@ -153,6 +155,7 @@ async def watching(
             | {"settings": FeedSettings(**QUICK | dict(settings or {}))}
             | options,
         )
+        feed.on_received = on_received
         watched = Watched(sim, feed, clock)
 
         async def consume() -> None:

@@ -14,14 +14,14 @@ from tests.tidy.sources import PACKAGE, modules, shown
 
 # Rows from basic to high; folders in one row do not import each other.
 LAYERS = [
-    {"errors", "_native"},
+    {"errors", "stopping", "_native"},
     {"model"},
     {"hub"},
     {"quality"},
     {"feeds"},
     {"collector"},
     {"orderflow", "archive", "agents", "gateway", "bridge"},
-    {"app", "ig"},
+    {"app", "ig", "compat"},
 ]
 RANK = {folder: rank for rank, folders in enumerate(LAYERS) for folder in folders}
 

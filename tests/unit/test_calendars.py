@@ -192,11 +192,13 @@ def test_opening_is_inclusive_and_closing_exclusive() -> None:
 
 def test_sessions_are_disjoint_and_ascending() -> None:
     for calendar in (FX, METALS):
-        opens, closes = calendar.sessions(2000, 2001)
+        opens, closes = calendar.sessions(ns("2000-01-01"), ns("2002-01-01"))
         assert (opens < closes).all()
         assert (closes[:-1] <= opens[1:]).all()
         assert opens[0] <= ns("2000-01-03")
         assert closes[-1] >= ns("2001-12-31")
+        assert closes[0] > ns("2000-01-01")
+        assert opens[-1] < ns("2002-01-01")
 
 
 def test_a_holiday_closes_its_trading_day() -> None:
@@ -213,7 +215,7 @@ def test_a_span_of_wall_time_closes_early_and_leaves_the_rest() -> None:
     calendar = calendar_of("metals", ["2024-12-24T13:00/2024-12-25T18:00"])
     assert calendar.next_close(new_york("2024-12-24T12:00")) == new_york("2024-12-24T13:00")
     assert calendar.next_open(new_york("2024-12-24T14:00")) == new_york("2024-12-25T18:00")
-    plain, cut = METALS.sessions(2024, 2024), calendar.sessions(2024, 2024)
+    plain, cut = METALS.sessions(), calendar.sessions()
     assert len(cut[0]) == len(plain[0]) - 1
 
 

@@ -39,6 +39,19 @@ def test_other_names_keep_what_may_carry_meaning(written: str, symbol: str) -> N
     assert normalise(written) == symbol
 
 
+@pytest.mark.parametrize("written", ["WTI_BRENT", "US30_NAS100", "DAX_MAR25", "BRENT_M25", "GOLD_FUT"])
+def test_an_index_beside_anything_but_a_currency_is_not_that_index(written: str) -> None:
+    assert normalise(written) == written
+
+
+@pytest.mark.parametrize("form", ["CFD", "MINI", "TODAY"])
+def test_every_book_knows_the_epics_of_the_major_pairs(form: str) -> None:
+    book = InstrumentBook()
+    assert book.name(f"CS.D.EURUSD.{form}.IP") == "EUR_USD"
+    assert book.find(f"CS.D.USDJPY.{form}.IP").pip_size == 0.01
+    book.alias("CS.D.EURUSD.MINI.IP", "EURUSD")
+
+
 @given(st.text(max_size=40))
 def test_normalising_twice_changes_nothing(text: str) -> None:
     try:

@@ -1,5 +1,6 @@
 """Every offset that the native core states, against the numpy dtypes and structs that read the same bytes."""
 
+import hashlib
 import struct
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from tapehub import CANDLE, TICK
 from tapehub._native import layout
+from tapehub.hub.blobs import BLOB_FLAG
 from tapehub.model.records import (
     CANDLE_STRUCT,
     CHANNEL_BLOCK,
@@ -18,6 +20,7 @@ from tapehub.model.records import (
     LINE_BYTES,
     SOURCE,
 )
+from tapehub.model.sessions import CalendarId
 from tapehub.model.timeframes import TIMEFRAMES
 
 NATIVE = layout()
@@ -69,6 +72,19 @@ def _codes(form: str) -> list[tuple[str, str]]:
             out.append((count, letter))
             count = ""
     return out
+
+
+def test_the_first_line_of_a_record_is_as_its_diagram_says() -> None:
+    """Word, three times, three numbers, instrument, source, flags, checksum."""
+    assert struct.calcsize("<Q3q3QHBBI") == NATIVE["sizeof.RecordHead"] == LINE_BYTES
+    assert sorted(native_fields("RecordHead").values()) == [0, 8, 16, 24, 32, 56, 58, 59, 60]
+
+
+def test_a_session_table_is_named_by_the_hash_of_a_blob() -> None:
+    assert NATIVE["sizeof.SessionTableBody"] == len(hashlib.sha256().hexdigest()) == LINE_BYTES
+    assert NATIVE["calendars_max"] > max(CalendarId)
+    assert NATIVE["record_names_blob"] == BLOB_FLAG
+    assert not NATIVE["calendar_sessions"] & BLOB_FLAG
 
 
 def test_fields_follow_each_other_without_overlap() -> None:

@@ -15,6 +15,7 @@ from tapehub.app.console import Exit
 from tapehub.collector.backfill import MINUTE
 from tapehub.errors import AllowanceExceeded, FeedError
 from tapehub.feeds.prices import AllowanceNote, PriceReply, PriceRow
+from tapehub.hub import marks
 
 T0 = 1_780_401_600_000_000_000  # a Tuesday, 12:00 UTC
 NOW = T0 + 60 * MINUTE + 2_000_000_000
@@ -106,14 +107,15 @@ def test_the_plan_as_json_has_the_numbers(filled: DataHub, venue: Venue) -> None
     told = said(filled, "--plan", "EURUSD")
     assert told["symbols"]["EUR_USD"]["spans"] == [{"start_ns": T0 + 30 * MINUTE, "end_ns": T0 + 40 * MINUTE}]
     assert (told["points_now"], told["points_later"]) == (10, 0)
-    assert (told["allowance"]["before"], told["allowance"]["after"]) == (10_000, 9_990)
+    assert (told["allowance"]["before"], told["allowance"]["after"]) == (7_500, 7_490)
     assert venue.asked == []
 
 
 def test_the_outcome_as_json_has_what_is_left(filled: DataHub, venue: Venue) -> None:
     told = said(filled)
     assert told["filled"]["EUR_USD"]["candles"] == 10
-    assert (told["allowance"]["left"], told["allowance"]["as_read"]) == (9_990, True)
+    assert (told["allowance"]["left"], told["allowance"]["as_read"]) == (7_490, True)
+    assert told["allowance"]["reserve"] == 2_500  # reserved_share of the configuration
 
 
 def test_what_the_allowance_does_not_reach_for_waits_with_the_numbers(filled: DataHub, venue: Venue) -> None:
@@ -185,3 +187,15 @@ def test_without_credentials_filling_says_which_are_missing(
 
 def test_each_account_has_an_allowance_of_its_own(filled: DataHub, venue: Venue) -> None:
     assert said(filled, "--plan", "--url", "http://127.0.0.1:8080/gateway/deal")["account"] == "ig-127-0-0-1-8080"
+
+
+def test_a_gap_whose_minutes_are_all_there_is_filled_though_nothing_is_asked_for(filled: DataHub, venue: Venue) -> None:
+    run(filled)
+    start, end = T0 + 30 * MINUTE, T0 + 40 * MINUTE
+    marks.gap(filled, "EUR_USD", "ig", start, end, "ended after the backfill")
+    asked = len(venue.asked)
+    run(filled, "--plan")
+    assert [gap["status"] for gap in filled.gaps("EUR_USD", "ig")] == ["open"], "a plan changes nothing"
+    assert "nothing is missing" in run(filled).stdout
+    assert [gap["status"] for gap in filled.gaps("EUR_USD", "ig")] == ["filled"]
+    assert len(venue.asked) == asked

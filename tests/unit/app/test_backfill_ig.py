@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from tapehub import DataHub
 from tapehub.app.backfill import ig_prices_of
 from tapehub.errors import ConfigError, FeedError
 from tapehub.feeds.ig import Account, BorrowedSession, lending
+from tapehub.feeds.sim import Settings as Venue
 from tapehub.feeds.sim import SimulatorThread, SyntheticSource, VirtualClock
 from tests.servers.ig import CREDENTIALS, TUESDAY
 
@@ -45,7 +47,7 @@ def test_the_session_of_a_running_collector_is_borrowed(
     hub: DataHub, venue: SimulatorThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lent = logged_in(venue)
-    monkeypatch.setattr(lending, "borrow", lambda path: lent)
+    monkeypatch.setattr(lending, "borrow", lambda path, failed=None: lent)
     prices, close = ig_prices_of(hub, venue.rest_url)
     try:
         reply = prices.fetch("EUR_USD", TUESDAY - 10 * MINUTE, TUESDAY - 5 * MINUTE, "1m")
@@ -60,7 +62,7 @@ def test_the_configured_epic_is_the_one_asked_for(
     hub: DataHub, venue: SimulatorThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lent = logged_in(venue)
-    monkeypatch.setattr(lending, "borrow", lambda path: lent)
+    monkeypatch.setattr(lending, "borrow", lambda path, failed=None: lent)
     venue.inject("bad_epic", item=MINI)
     prices, close = ig_prices_of(hub, venue.rest_url)
     try:
@@ -74,7 +76,7 @@ def test_tokens_that_were_renewed_meanwhile_are_borrowed_anew(
     hub: DataHub, venue: SimulatorThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sessions = [logged_in(venue)]
-    monkeypatch.setattr(lending, "borrow", lambda path: sessions[-1])
+    monkeypatch.setattr(lending, "borrow", lambda path, failed=None: sessions[-1])
     prices, close = ig_prices_of(hub, venue.rest_url)
     try:
         prices.fetch("EUR_USD", TUESDAY - 10 * MINUTE, TUESDAY - 9 * MINUTE, "1m")
@@ -90,7 +92,7 @@ def test_a_session_at_another_address_is_not_taken(
     hub: DataHub, venue: SimulatorThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lent = logged_in(venue)
-    monkeypatch.setattr(lending, "borrow", lambda path: lent)
+    monkeypatch.setattr(lending, "borrow", lambda path, failed=None: lent)
     with pytest.raises(ConfigError, match="IG_USERNAME"):
         ig_prices_of(hub, None)
 
@@ -98,7 +100,7 @@ def test_a_session_at_another_address_is_not_taken(
 def test_where_nobody_lends_the_credentials_log_in(
     hub: DataHub, venue: SimulatorThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(path: Path) -> BorrowedSession:
+    def refuse(path: Path, failed: BorrowedSession | None = None) -> BorrowedSession:
         raise FeedError("nobody lends")
 
     monkeypatch.setattr(lending, "borrow", refuse)
@@ -110,3 +112,51 @@ def test_where_nobody_lends_the_credentials_log_in(
     finally:
         close()
     assert venue.log.logins == 1
+
+
+@pytest.mark.parametrize("hours", [0, 1, -5])
+@pytest.mark.parametrize("minutes", [3, 120])
+def test_the_zone_that_history_is_asked_in_is_learnt_by_a_small_request(
+    hub: DataHub, venue: SimulatorThread, monkeypatch: pytest.MonkeyPatch, hours: int, minutes: int
+) -> None:
+    with SimulatorThread(
+        Venue(timezone_offset_h=hours), source=SyntheticSource(["EUR_USD"]), clock=VirtualClock(TUESDAY)
+    ) as sim:
+        lent = logged_in(sim)
+        monkeypatch.setattr(lending, "borrow", lambda path, failed=None: lent)
+        prices, close = ig_prices_of(hub, sim.rest_url)
+        start, points = TUESDAY - 300 * MINUTE, []
+        try:
+            for first in (start, start - 200 * MINUTE):
+                reply = prices.fetch("EUR_USD", first, first + minutes * MINUTE, "1m")
+                assert [row.start_ns for row in reply.rows] == [first + n * MINUTE for n in range(minutes)]
+                assert reply.allowance is not None
+                points.append(reply.allowance.remaining)
+        finally:
+            close()
+        assert 10_000 - points[0] <= minutes + 20, "a few points for the answer, not a large reply of another hour"
+        assert points[0] - points[1] == minutes, "and none from then on"
+
+
+def test_a_venue_that_answers_with_other_times_whatever_is_asked_gets_no_large_request(
+    hub: DataHub, venue: SimulatorThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lent = logged_in(venue)
+    monkeypatch.setattr(lending, "borrow", lambda path, failed=None: lent)
+    prices, close = ig_prices_of(hub, venue.rest_url)
+    asked: list[tuple[str, str]] = []
+
+    def stubborn(self: Account, epic: str, resolution: str, start: str, end: str, page_size: int = 0) -> dict[str, Any]:
+        asked.append((start, end))
+        side = {"bid": 1.1, "ask": 1.2}
+        row = {f"{name}Price": side for name in ("open", "high", "low", "close")}
+        return {"prices": [row | {"snapshotTimeUTC": "2020-01-01T00:00:00"}]}
+
+    monkeypatch.setattr(Account, "prices", stubborn)
+    try:
+        with pytest.raises(FeedError, match="no more is asked for"):
+            prices.fetch("EUR_USD", TUESDAY - 600 * MINUTE, TUESDAY - 5 * MINUTE, "1m")
+    finally:
+        close()
+    assert len(asked) == 2
+    assert asked[0] == ("2026-06-02T11:45:00", "2026-06-02T11:54:59")

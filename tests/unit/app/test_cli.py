@@ -11,15 +11,15 @@ from typer.testing import CliRunner
 
 from tapehub import DataHub, HubNotRunning
 from tapehub.app.board import Board
-from tapehub.app.cli import app
+from tapehub.app.cli import COMMANDS, app
 from tapehub.app.clocks import change_clock, clock_of, live_publishers
 from tapehub.app.console import Exit
+from tapehub.hub.clock import set_skew
 from tapehub.model.policies import ClockMode
 
 ROOT = Path(__file__).resolve().parents[3]
 SECOND = 1_000_000_000
 NOON = int(datetime(2026, 6, 2, 12, tzinfo=UTC).timestamp()) * SECOND
-COMMANDS = ("serve", "replay", "watch", "status", "doctor", "verify", "clock", "bench", "backfill")
 
 
 @pytest.fixture
@@ -175,6 +175,9 @@ def test_clock_shows_and_sets(run: CliRunner, filled: DataHub) -> None:
     run.invoke(app, ["clock", "virtual", "--at", "2026-06-02T12:00", "--rate", "2", "--hub", str(filled.path)])
     assert (clock_of(filled).mode, clock_of(filled).rate) == (ClockMode.VIRTUAL, 2.0)
     assert "wall clock" in run.invoke(app, ["clock", "wall", "--hub", str(filled.path)]).stdout
+    set_skew(filled, 8_000_000_000)
+    assert "8.0 s ahead" not in run.invoke(app, ["clock", "wall", "--force-clock", "--hub", str(filled.path)]).stdout
+    assert int(filled._hub_state()["skew_ns"]) == 0
 
 
 def test_an_own_publisher_is_nobody_elses(filled: DataHub) -> None:

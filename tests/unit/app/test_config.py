@@ -10,7 +10,7 @@ from tapehub.errors import ConfigError
 
 WRITTEN = """\
 # mine
-[alerts]
+[mine]
 to = "me"  # kept
 
 [ig]
@@ -95,3 +95,12 @@ def test_a_file_that_is_no_toml_is_left_alone(path: Path) -> None:
     with pytest.raises(ConfigError, match="expected TOML"):
         add_epics({"EUR_USD": "CS.D.EURUSD.CFD.IP"})
     assert path.read_text() == "epics = ["
+
+
+def test_what_the_hub_keeps_is_checked_and_not_set_by_default(path: Path) -> None:
+    assert read_config().hub.model_dump() == {"retention_bytes": None, "retention_days": None}
+    write(path, "[hub]\nretention_bytes = 1073741824\nretention_days = 2.5\n")
+    assert read_config().hub.model_dump() == {"retention_bytes": 1 << 30, "retention_days": 2.5}
+    write(path, "[hub]\nretention_days = 0\n")
+    with pytest.raises(ConfigError, match=r"hub\.retention_days"):
+        read_config()

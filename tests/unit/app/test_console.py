@@ -77,3 +77,9 @@ def test_an_error_is_one_line_and_its_brackets_stay(capsys: pytest.CaptureFixtur
 def test_a_system_error_names_its_file(capsys: pytest.CaptureFixture[str]) -> None:
     complain(PermissionError(13, "Permission denied", "some/file"))
     assert capsys.readouterr().err == "tapehub: some/file: Permission denied\n"
+
+
+def test_what_is_quoted_in_an_error_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """A line of colons held a name of a pictogram, which was printed in its place."""
+    complain(RecordingError("/tmp/[a] begins with b'root:x:0:0': expected ticks"))
+    assert capsys.readouterr().err == "tapehub: /tmp/[a] begins with b'root:x:0:0': expected ticks\n"

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from tapehub import DataHub
-from tapehub.app.config import Config, IgConfig
-from tapehub.app.feeds import SYMBOLS, Wanted, make, set_clock_for, symbols_of
+from tapehub.app.config import Config
+from tapehub.app.feeds import SYMBOLS, Wanted, made_up_by, make, set_clock_for, symbols_of
+from tapehub.app.sections import IgConfig
 from tapehub.errors import ConfigError
 from tapehub.feeds.ig import IgFeed
 from tapehub.feeds.kraken import KrakenFeed
@@ -111,3 +112,19 @@ def test_the_hub_clock_suits_the_feed(hub: DataHub, feed: str, mode: str, expect
     hub.set_clock(mode, anchor_ns=1_780_401_600_000_000_000 if mode == "virtual" else None)
     assert set_clock_for(Wanted(feed), hub, Config()) == (expected is ClockMode.WALL)
     assert int(hub._hub_state()["clock_mode"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("wanted", "base_url", "label"),
+    [
+        (Wanted("sim", url="http://127.0.0.1:1"), None, "SIMULATED"),
+        (Wanted("synthetic"), None, "SIMULATED"),
+        (Wanted("replay", paths=("/x.csv",)), None, "REPLAY"),
+        (Wanted("ig"), None, ""),
+        (Wanted("ig"), "https://demo-api.ig.com/gateway/deal", ""),
+        (Wanted("ig"), "http://127.0.0.1:9000/gateway/deal", "SIMULATED"),
+        (Wanted("kraken"), None, ""),
+    ],
+)
+def test_what_no_market_says_is_called_by_what_it_is(wanted: Wanted, base_url: str | None, label: str) -> None:
+    assert made_up_by(wanted, Config(ig=IgConfig(base_url=base_url))) == label

@@ -7,9 +7,18 @@ from typing import Any
 import pytest
 
 from tapehub.app.console import Exit
-from tapehub.app.supervisor import FIRST_WAIT_S, LONGEST_WAIT_S, STEADY_S, Component, Phase, Supervisor
+from tapehub.app.supervisor import (
+    FIRST_WAIT_S,
+    LONGEST_WAIT_S,
+    LOOP_DEATHS,
+    LOOP_SPAN_S,
+    STEADY_S,
+    Component,
+    Phase,
+    Supervisor,
+)
 from tapehub.app.workers import Message
-from tapehub.errors import HubError
+from tapehub.errors import ConfigError, HubError
 
 
 class Process:
@@ -47,13 +56,18 @@ class Stage:
         self.now_s = 100.0
         self.started: list[Process] = []
         self.said: list[str] = []
+        self.words: list[str] = []
         self.supervisor = Supervisor(
             components,
-            tell=lambda name, text: self.said.append(f"{name}: {text}"),
+            tell=self._tell,
             on_line=lambda name, line: None,
             monotonic=lambda: self.now_s,
             start=self._start,
         )
+
+    def _tell(self, word: str, name: str, text: str) -> None:
+        self.words.append(word)
+        self.said.append(f"{name}: {text}")
 
     def _start(self, role: str, *, label: str, ready_s: None, on_line: Any, **arguments: Any) -> Process:
         self.started.append(Process(role, arguments))
@@ -109,6 +123,60 @@ def test_what_dies_is_started_again_after_waits_that_grow_up_to_a_ceiling() -> N
     assert waits[:4] == [FIRST_WAIT_S, 2 * FIRST_WAIT_S, 4 * FIRST_WAIT_S, 8 * FIRST_WAIT_S]
     assert max(waits) == LONGEST_WAIT_S
     assert stage.supervisor.rows()[0].restarts == 10
+
+
+def test_a_restart_loop_is_told_once_and_tried_on_at_the_longest_wait() -> None:
+    stage = Stage(SERVER)
+    for deaths in range(1, LOOP_DEATHS + 4):
+        stage.come_up().alive = False
+        stage.step()
+        assert stage.supervisor.rows()[0].looping == (deaths >= LOOP_DEATHS)
+        stage.step(LONGEST_WAIT_S)
+    assert stage.words.count("loop") == 1
+    assert f"ended {LOOP_DEATHS} times in 2 min 0 s: a restart loop" in "\n".join(stage.said)
+    waits = [text for text in stage.said if "started again in" in text]
+    assert all(f"in {LONGEST_WAIT_S:g} s" in text for text in waits[LOOP_DEATHS - 1 :])
+    stage.started[-1].ready = {"ready": True}
+    stage.step()
+    stage.step(STEADY_S + 1)
+    assert stage.words[-1] == "steady"
+    assert not stage.supervisor.rows()[0].looping
+
+
+def test_deaths_far_apart_are_no_loop() -> None:
+    stage = Stage(SERVER)
+    for _ in range(LOOP_DEATHS + 2):
+        stage.come_up()
+        stage.step(min(STEADY_S, LOOP_SPAN_S / 2))
+        stage.started[-1].alive = False
+        stage.step()
+        stage.step(LOOP_SPAN_S / (LOOP_DEATHS - 1))
+    assert "loop" not in stage.words
+
+
+def test_one_that_is_told_to_is_started_anew_without_a_wait() -> None:
+    stage = Stage(SERVER, COLLECTOR)
+    stage.come_up(port=1)
+    stage.come_up()
+    stage.supervisor.restart("collector")
+    assert (stage.started[1].closed, stage.started[0].closed) == (1, 0)
+    stage.step()
+    assert [one.role for one in stage.started] == ["server", "collector", "collector"]
+    with pytest.raises(ConfigError, match="component 'colector': expected one of server, collector"):
+        stage.supervisor.restart("colector")
+
+
+def test_what_others_do_not_need_may_fail_without_them() -> None:
+    stage = Stage(SERVER, Component("alerts", "alerts", lambda ready: {}, ("server",), vital=False))
+    stage.come_up(port=1)
+    stage.step()
+    stage.started[1].refused, stage.started[1].exit_code = "apprise is not installed", Exit.USAGE
+    stage.step()
+    assert stage.phases == [Phase.RUNNING, Phase.FAILED]
+    assert stage.supervisor.failed is None
+    stage.supervisor.restart("alerts")
+    stage.step()
+    assert stage.phases == [Phase.RUNNING, Phase.STARTING]
 
 
 def test_what_ran_for_long_is_started_again_at_once() -> None:

@@ -39,9 +39,17 @@ def stale(item: Item, **changes: Any) -> Item:
     return replace(item, **told | changes)
 
 
-def closed(facts: Facts) -> Facts:
+def closed(facts: Facts, *, holiday: bool = False) -> Facts:
     items = tuple(
-        replace(item, state="closed", cause="calendar", is_open=False, opens_ns=SUNDAY_OPEN, tick_s=90_000)
+        replace(
+            item,
+            state="closed",
+            cause="calendar",
+            is_open=False,
+            is_holiday=holiday,
+            opens_ns=SUNDAY_OPEN,
+            tick_s=90_000,
+        )
         for item in facts.items
     )
     return replace(facts, items=items, now_ns=SATURDAY, flowing=False)
@@ -208,6 +216,11 @@ SENTENCES = [
         closed(WELL),
         "market",
         "No data because the FX market is closed; it opens on Sunday 17:00 New York, in 22 h.",
+    ),
+    (
+        closed(WELL, holiday=True),
+        "market",
+        "No data because the FX market is closed for a holiday; it opens on Sunday 17:00 New York, in 22 h.",
     ),
     (
         replace(WELL, items=(replace(EUR, state="closed", cause="venue: SUSPENDED", word="SUSPENDED"),)),

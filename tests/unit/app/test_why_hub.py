@@ -309,3 +309,40 @@ def test_a_collector_that_was_killed(hub: DataHub) -> None:
     assert why.sentence(hub) == (
         "No collector is running since the process of endless ended without a word: start one with tapehub up."
     )
+
+
+def test_what_was_waited_for_this_morning_is_no_cause_this_afternoon(flowing: Venue) -> None:
+    wait = "GET /markets waits 12 s: IG's allowance is used up, less what orders keep"
+    flowing.say(Status(StatusKind.REFUSED, detail=wait, stage=Stage.ALLOWANCE, wait_s=12.0))
+    flowing.say(Status(StatusKind.DISCONNECTED, detail="connection lost"))
+    flowing.go(2)
+    assert flowing.why() == f"No data yet: {wait}."
+    flowing.go(20)
+    assert flowing.why() == "ig lost its connection 22 s ago (connection lost); it reconnects by itself."
+
+
+def test_a_wait_is_over_though_its_collector_says_nothing_more(flowing: Venue) -> None:
+    wait = "GET /markets waits 12 s"
+    flowing.say(Status(StatusKind.REFUSED, detail=wait, stage=Stage.ALLOWANCE, wait_s=12.0))
+    flowing.say(Status(StatusKind.DISCONNECTED, detail="connection lost"))
+    flowing.go(2)
+    flowing.now += 20 * SECOND
+    flowing._set()
+    assert "waits" not in flowing.why()
+
+
+def test_what_the_feed_goes_on_without_is_told(flowing: Venue) -> None:
+    left_out = {f"CHART:{number}": f"CHART:{number} (1-minute candles): beyond the 40" for number in range(20)}
+    flowing.core.link.on_remarks(left_out)
+    flowing.go(2, EUR, GBP)
+    (finding,) = (one for one in why.explain(gathering.gather(flowing.hub)).chain if one.link == "subscriptions")
+    assert finding.sentence == (
+        "No instrument is refused; the feed goes on without: CHART:0 (1-minute candles): beyond the 40 and 12 more."
+    )
+    flowing.core.report(flowing.now)
+    shown = CliRunner().invoke(app, ["status", "--hub", str(flowing.hub.path)]).stdout
+    assert "ig goes on without: CHART:3 (1-minute candles): beyond the 40" in shown
+    assert "ig goes on without: and 8 more" in shown
+    flowing.core.link.on_remarks({})
+    flowing.go(2, EUR, GBP)
+    assert "without" not in CliRunner().invoke(app, ["status", "--hub", str(flowing.hub.path)]).stdout

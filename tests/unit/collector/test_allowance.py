@@ -205,3 +205,23 @@ def test_requests_that_pass_the_ledger_never_exceed_what_the_venue_grants(
             done, left = under_way.pop(which)
             ledger.settle(done, None if left is None else AllowanceNote(left, 10_000, WEEK_S))
         assert ledger.read().available <= venue
+
+
+def test_a_share_is_left_to_orders_until_somebody_chooses_a_reserve(path: Path, clock: Clock) -> None:
+    ledger = Ledger(path, clock, reserved_share=0.25)
+    assert (ledger.read().reserve, ledger.read().available) == (2_500, 7_500)
+    ledger.settle(ledger.book(10), AllowanceNote(990, 999, 3600))
+    assert ledger.read().reserve == 250, "of the total that the venue says, rounded up"
+    assert Ledger(path, clock).read().reserve == 250, "also for whoever does not know the share"
+    chosen = Ledger(path, clock, reserve=0, reserved_share=0.25)
+    chosen.release(chosen.book(1))
+    assert ledger.read().reserve == 0, "chosen, and remembered"
+
+
+def test_a_reserve_that_an_earlier_version_wrote_down_was_chosen(path: Path, clock: Clock) -> None:
+    ledger = Ledger(path, clock, reserve=77)
+    ledger.release(ledger.book(1))
+    told = json.loads(path.read_text())
+    del told["chosen"]
+    path.write_text(json.dumps(told))
+    assert Ledger(path, clock, reserved_share=0.25).read().reserve == 77

@@ -29,6 +29,7 @@ from tapehub.feeds.feed import (
     empty_quotes,
 )  # fmt: skip
 from tapehub.feeds.synthetic import Synthetic
+from tapehub.hub.latest import latest
 from tests.models.intervals import SECOND, at, ns
 
 NINE = ns("2024-03-05T09:00")
@@ -260,3 +261,45 @@ def test_a_killed_collector_leaves_a_gap_from_its_last_tick_and_owes_what_it_had
                     assert gap["cause"] == "collector restarted"
                     assert len(hub.ticks(symbol, start=at(gap["start"]), end=at(gap["end"]))) <= 1
                     assert gap["end"] - gap["start"] > 10**6 * 1_000_000 * 0.5
+
+
+class Asked(Scripted):
+    """Keeps what it is asked for, goes on without something, and has quotes in hand when it is closed."""
+
+    counts_received = True
+
+    def __init__(self, *runs: list[Any]) -> None:
+        super().__init__(*runs)
+        self.asked: list[tuple[str, ...]] = []
+
+    @property
+    def remarks(self) -> dict[str, str]:
+        return {"ladder": "no place for the ladder"}
+
+    def ask_markets(self, symbols: tuple[str, ...]) -> None:
+        self.asked.append(symbols)
+
+    def take_left(self) -> dict[str, int]:
+        return {"EUR_USD": 2} if self.closed == 1 else {}
+
+
+def test_a_feed_is_asked_when_calendars_open_heard_when_it_remarks_and_settled_when_it_is_closed(hub: DataHub) -> None:
+    opens = ns("2024-03-10T17:00-04:00")
+    hub.set_clock("virtual", anchor_ns=opens - SECOND // 2, rate=20.0)
+    feed = Asked([UP, ...], [UP])
+    one, _ = collector(hub, feed)
+    assert feed.on_received is not None
+
+    async def run() -> None:
+        task = asyncio.create_task(one.run())
+        await until(lambda: bool(feed.asked))
+        feed.on_received(2)  # type: ignore[misc]
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(run())
+    assert feed.asked[0] == ("EUR_USD",)
+    assert latest(hub).links(hub)["venue"]["remarks"] == ["no place for the ladder"]
+    count = one.core.publisher.counts["EUR_USD"]
+    assert (count.received, count.refused, count.published, count.balance) == (2, 2, 0, 0)
+    assert (hub.ledger()["received"], hub.ledger()["refused"]) == (2, 2)

@@ -8,7 +8,9 @@ import pytest
 
 from tapehub import DataHub, Record
 from tapehub.collector.core import Core
+from tapehub.collector.filling import lacking, mark_in
 from tapehub.feeds.feed import Malformed, MarketStatus, Quotes, Repair, Status, StatusKind, VenueCandle, empty_quotes
+from tapehub.model.states import State
 from tests.models.intervals import MINUTE, SECOND, ns
 from tests.models.market import drained
 
@@ -119,7 +121,7 @@ def test_rubbish_is_stored_a_little_and_counted_in_full(hub: DataHub, size: int)
     one = core(hub)
     bad = quotes(*((i / 1000, 1.1) for i in range(500)), spread=-1e-4)
     for begin in range(0, 500, size):
-        one.on_event(bad._replace(records=bad.records[begin : begin + size]), NINE)
+        one.on_event(bad.replace(bad.records[begin : begin + size]), NINE)
     rows = hub.quarantined(EUR)
     assert len(rows) == 10
     one.on_event(quotes((90, 1.1), spread=-1e-4), NINE + 90 * SECOND)
@@ -249,3 +251,114 @@ def test_a_bid_hub_compares_bids(tmp_path: Path) -> None:
         (row,) = hub.comparisons()
         assert row["difference_pips"] == pytest.approx([0, -1, 0, 0], abs=1e-3)
         assert not row["agrees"]
+
+
+def test_an_unreadable_tick_belongs_to_its_instrument_which_is_not_taken_for_mute(hub: DataHub) -> None:
+    one = core(hub, NINE, EUR, GBP)
+    up(one)
+    asked = []
+    for second in range(1, 300):
+        now = NINE + second * SECOND
+        one.on_event(quotes((second, 1.25), symbol=GBP), now)
+        if second <= 5:
+            one.on_event(quotes((second, 1.1)), now)
+        else:
+            one.on_event(Malformed(b"OFR=n/a", "no number", now, EUR), now)
+        one.on_event(Status(StatusKind.HEARTBEAT), now)
+        asked += one.on_time(now)
+    assert asked == [], "no new subscription would make them readable"
+    assert one.liveness.state((EUR, "venue")) is State.STALE
+    counts = one.publisher.counts
+    assert "" not in counts
+    assert (counts[EUR].received, counts[EUR].published, counts[EUR].balance) == (299, 5, 0)
+    assert dict(counts[EUR].quarantined) == {"malformed": 294}
+    assert {row["symbol"] for row in hub.quarantined(EUR)} == {EUR}
+    assert hub.quarantined(EUR)[0]["raw"] == b"OFR=n/a"
+
+
+def friday(hub: DataHub) -> Core:
+    """Let a feed fall away ten minutes before Friday's close, and the market close."""
+    one = core(hub, CLOSE - 20 * MINUTE)
+    up(one, CLOSE - 20 * MINUTE)
+    last = quotes((0, 1.1))
+    last.records["ts_event"] = CLOSE - 10 * MINUTE
+    one.on_event(last, CLOSE - 10 * MINUTE)
+    one.on_event(Status(StatusKind.DISCONNECTED, detail="gone"), CLOSE - 10 * MINUTE + SECOND)
+    for minute in range(60):
+        one.on_time(CLOSE - 9 * MINUTE + minute * MINUTE)
+    (gap,) = hub.gaps(EUR)
+    assert (gap["start"], gap["end"]) == (CLOSE - 10 * MINUTE, CLOSE)
+    return one
+
+
+def test_a_gap_that_was_filled_over_the_weekend_is_not_opened_again_on_sunday(hub: DataHub) -> None:
+    one = friday(hub)
+    mark_in(hub)(EUR, "venue", CLOSE - 10 * MINUTE, CLOSE, "filled", "backfill")
+    one.on_time(OPEN + SECOND)
+    assert one.liveness.state((EUR, "venue")) is State.DEAD
+    assert [(gap["start"], gap["end"], gap["status"]) for gap in hub.gaps(EUR)] == [
+        (CLOSE - 10 * MINUTE, CLOSE, "filled"), (OPEN, None, "open"),
+    ]  # fmt: skip
+
+
+def test_nor_by_a_collector_that_was_restarted_meanwhile(hub: DataHub) -> None:
+    friday(hub)
+    mark_in(hub)(EUR, "venue", CLOSE - 10 * MINUTE, CLOSE, "filled", "backfill")
+    core(hub, OPEN + MINUTE)
+    assert [(gap["start"], gap["end"], gap["status"]) for gap in hub.gaps(EUR)] == [
+        (CLOSE - 10 * MINUTE, CLOSE, "filled"), (OPEN, None, "open"),
+    ]  # fmt: skip
+
+
+def test_a_feed_that_flowed_until_the_close_and_is_mute_on_sunday_lacks_nothing_of_friday(hub: DataHub) -> None:
+    one = core(hub, CLOSE - MINUTE)
+    up(one, CLOSE - MINUTE)
+    last = quotes((0, 1.1))
+    last.records["ts_event"] = CLOSE - 10 * SECOND
+    one.on_event(last, CLOSE - 10 * SECOND)
+    one.on_time(CLOSE)
+    one.on_event(Status(StatusKind.DISCONNECTED, detail="gone"), OPEN - MINUTE)
+    one.on_time(OPEN + SECOND)
+    assert [(gap["start"], gap["end"]) for gap in hub.gaps(EUR)] == [(OPEN, None)]
+
+
+def test_a_holiday_that_no_calendar_knows_is_a_closed_market_and_no_outage(hub: DataHub) -> None:
+    one = core(hub, CLOSE - MINUTE)
+    up(one, CLOSE - MINUTE)
+    last = quotes((0, 1.1))
+    last.records["ts_event"] = CLOSE - 10 * SECOND
+    one.on_event(last, CLOSE - 10 * SECOND)
+    one.on_event(MarketStatus((EUR,), False, detail="CLOSED"), CLOSE + SECOND)
+    assert one.take_opened() == ()
+    asked = []
+    for second in range(150):  # four times the usual silence: an outage, as far as anyone can see
+        one.on_event(Status(StatusKind.HEARTBEAT), OPEN + second * SECOND)
+        asked += one.on_time(OPEN + second * SECOND)
+    assert one.take_opened() == (EUR,)
+    assert asked, "a repair, before which the feed asks the venue"
+    assert hub.gaps(EUR)[-1]["start"] == OPEN
+    one.on_event(MarketStatus((EUR,), False, detail="CLOSED"), OPEN + 150 * SECOND)
+    assert one.liveness.state((EUR, "venue")) is State.CLOSED
+    (gap,) = hub.gaps(EUR)
+    assert (gap["start"], gap["status"], gap["cause"]) == (OPEN, "closed_market", "venue: CLOSED")
+    assert one.on_time(OPEN + 600 * SECOND) == []
+    one.on_event(MarketStatus((EUR,), True, detail="TRADEABLE"), OPEN + 3600 * SECOND)
+    first = quotes((0, 1.1))
+    first.records["ts_event"] = OPEN + 3601 * SECOND
+    one.on_event(first, OPEN + 3601 * SECOND)
+    (gap,) = hub.gaps(EUR)
+    assert (gap["start"], gap["end"], gap["status"]) == (OPEN, OPEN + 3600 * SECOND, "closed_market")
+    assert not len(lacking(hub, EUR, "venue", hub.calendar(EUR), OPEN, OPEN + 3600 * SECOND))
+
+
+def test_an_outage_that_ends_in_a_suspension_was_one_until_then(hub: DataHub) -> None:
+    one = core(hub)
+    up(one)
+    one.on_event(quotes((1, 1.1)), NINE + SECOND)
+    one.on_event(Status(StatusKind.DISCONNECTED, detail="cut"), NINE + 5 * SECOND)
+    up(one, NINE + 65 * SECOND)
+    one.on_event(MarketStatus((EUR,), False, detail="SUSPENDED"), NINE + 66 * SECOND)
+    one.stop(NINE + 600 * SECOND)
+    assert [(gap["start"], gap["end"], gap["status"]) for gap in hub.gaps(EUR)] == [
+        (NINE + SECOND, NINE + 66 * SECOND, "open")
+    ]

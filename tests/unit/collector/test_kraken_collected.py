@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import Any, Self
 
 import numpy as np
 
@@ -12,18 +11,10 @@ from tapehub import DataHub
 from tapehub.collector.collector import Collector
 from tapehub.feeds.backoff import Backoff
 from tapehub.feeds.kraken import KrakenFeed
+from tests.models.silent import Silent
 from tests.servers.kraken import KrakenVenue, made_up
 
 COUNT = 50
-
-
-class Silent:
-    def bind(self, **_: Any) -> Self:
-        return self
-
-    def info(self, *_: Any, **__: Any) -> None: ...
-
-    warning = error = info
 
 
 async def until(true: Callable[[], bool]) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tapehub import DataHub, Stream
+from tapehub.hub import clock
 from tapehub.model.records import Kind
 from tests.models.intervals import HOUR, MINUTE, NEW_YORK, SECOND, TIMEFRAMES, at, interval_of, ns, starts_of
 from tests.models.market import EUR, GBP, NINE, QUOTE, candle, drained, moment, quotes, tick
@@ -115,8 +116,8 @@ def test_a_reader_slower_than_the_rings_still_gets_every_candle(open_hub: OpenHu
     hub = open_hub(segment_lines=1 << 14)
     hub.set_clock("event")
     hub.publish(quotes([float(n) for n in range(9_000) if n % 3]), symbol=EUR)
-    hub.clear_symbol(EUR)
     hub.advance(moment(9_001))
+    hub.clear_symbol(EUR)
     with hub.stream(EUR, kinds="interval", start="oldest", timeframes=["1s", "5m"]) as stream:
         got = ends(stream)
     for timeframe, count in (("1s", 9_000 - 1), ("5m", 30)):
@@ -146,6 +147,117 @@ def test_an_interval_is_not_forgotten_when_a_server_comes_or_goes(open_hub: Open
         assert [(one.start - NINE) // MINUTE for one in got] == [0, 1, 2]
         assert [one.outcome for one in got] == ["final", "final", "no_ticks"]
         assert ends(slow) == got
+
+
+# ---------------------------------------------------------------- a function of the log
+
+
+def outcomes(events: list[Any]) -> list[tuple[str, int]]:
+    return [(one.outcome, (one.start - NINE) // MINUTE) for one in events]
+
+
+def test_the_candle_is_that_of_the_close_whatever_came_since(hub: DataHub) -> None:
+    hub.set_clock("event")
+    with hub.stream(EUR, kinds="interval", start="oldest") as stream:
+        hub.publish(quotes([10, 20, 30], [1.1, 1.2, 1.3]), symbol=EUR)
+        middle = hub.head
+        hub.publish(quotes([40], 1.4), symbol=EUR)
+        closing = hub.advance(moment(61))
+        hub.update_tick(tick(15, 1.9))  # late: it revises
+        hub.update_candle_1m(candle(0, 1.5))
+        hub.clear_symbol(EUR)
+        (event,) = ends(stream)
+    made = event.candle
+    assert (made.volume, made.high, made.revision, made.status, made.seq) == (4.0, 1.4001, 1, "final", closing)
+    for start in (middle, "oldest", closing):
+        with hub.stream(EUR, kinds="interval", start=start) as later:
+            (same,) = ends(later)
+            assert same == event
+            assert same.candle.to_dict() == made.to_dict()
+    with hub.stream(EUR, kinds="interval", start=closing + 1) as after:
+        assert ends(after) == []
+
+
+def test_a_clear_before_the_close_leaves_what_came_after_it(hub: DataHub) -> None:
+    hub.set_clock("event")
+    with hub.stream(EUR, kinds="interval") as stream:
+        hub.publish(quotes([10, 20]), symbol=EUR)
+        hub.clear_symbol(EUR)
+        hub.publish(quotes([30, 70]), symbol=EUR)
+        hub.clear_symbol(EUR)
+        hub.advance(moment(121))
+        first, second = ends(stream)
+    assert (first.outcome, first.candle.volume, second.outcome) == ("final", 1.0, "no_ticks")
+
+
+def test_an_instrument_that_is_quiet_since_the_stream_began_is_reported(hub: DataHub) -> None:
+    hub.set_clock("event")
+    hub.update_tick(tick(10))
+    hub.update_tick(tick(15, symbol=GBP))
+    with hub.stream(EUR, kinds="interval") as stream:
+        hub.advance(moment(61))
+        hub.advance(moment(181))
+        assert outcomes(ends(stream)) == [("final", 0), ("no_ticks", 1), ("no_ticks", 2)]
+
+
+def test_a_channel_that_comes_up_is_reported_from_there_on(hub: DataHub) -> None:
+    hub.advance(moment(30))
+    with hub.stream(kinds="interval") as stream:
+        hub._names.channel(EUR, "feed")
+        hub.advance(moment(121))
+        hub._names.channel(GBP, "feed")
+        hub.advance(moment(181))
+        got = ends(stream)
+    assert [(one.symbol, *outcomes([one])[0]) for one in got] == [
+        (EUR, "no_ticks", 0), (EUR, "no_ticks", 1), (EUR, "no_ticks", 2), (GBP, "no_ticks", 2),
+    ]  # fmt: skip
+
+
+def test_a_late_reader_tells_the_gaps_that_were_known_then(hub: DataHub) -> None:
+    hub.set_clock("event")
+    hub.update_tick(tick(1))
+    with hub.stream(EUR, kinds="interval", start="oldest") as live:
+        record_gap(hub, NINE + 60 * SECOND, NINE + 180 * SECOND)
+        hub.update_tick(tick(181))
+        hub.advance(moment(301))
+        got = ends(live)
+        record_gap(hub, NINE + 360 * SECOND, NINE + 480 * SECOND)
+        hub.update_tick(tick(481))
+        hub.advance(moment(601))
+        got += ends(live)
+    assert [one.outcome for one in got] == [
+        "final", "gap", "gap", "final", "no_ticks", "no_ticks", "gap", "gap", "final", "no_ticks",
+    ]  # fmt: skip
+    with hub.stream(EUR, kinds="interval", start="oldest") as late:
+        assert ends(late) == got
+
+
+def test_a_stream_begun_before_a_servers_first_word_tells_every_end(hub: DataHub) -> None:
+    hub.publish(quotes([1, 100]), symbol=EUR)
+    clock.set_watermark_mode(hub, clock.WATERMARK_SERVER)
+    with hub.stream(EUR, kinds="interval") as seeded, hub.stream(EUR, kinds="interval", start="oldest") as whole:
+        hub.advance(moment(300))
+        expected = ends(whole)
+        assert [one.start for one in expected] == [NINE + n * MINUTE for n in range(4)]
+        assert ends(seeded) == expected[1:]  # the first one ended with a tick, before it began
+
+
+def test_who_closes_intervals_is_not_guessed_from_a_correction_of_the_clock(open_hub: OpenHub) -> None:
+    """The first segment may be gone, and the first word on the clock that is left say how far it is corrected."""
+    from tapehub.hub.server import HubServer
+
+    hub = open_hub(segment_lines=1 << 10)
+    with HubServer(hub.path):  # it closes them; and does not beat here, so that one watermark ends them all
+        hub.set_clock("event")
+        hub.publish(quotes([float(second) for second in range(1_500)]), symbol=EUR)
+        clock.set_skew(hub, 5)
+        mark = hub.advance(moment(1_501))
+        second_segment = (1 << 10) + 64
+        with hub.stream(EUR, kinds="interval", start=second_segment) as stream:
+            stream._watch._begun(stream._channels()).replay(second_segment, second_segment)  # type: ignore[union-attr]
+            got = ends(stream)
+    assert len(got) > 5
+    assert {one.candle.seq for one in got} == {mark}
 
 
 # ---------------------------------------------------------------- weekends

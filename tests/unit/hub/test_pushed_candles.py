@@ -110,3 +110,22 @@ def test_pushed_candles_survive_reopening(open_hub: OpenHub) -> None:
     again = open_hub()
     assert {name: again.candles(EUR, name, forming=True).numpy().tolist() for name in before} == before
     assert again.get_status()["stats"]["superseded_ticks"] == superseded
+
+
+def test_a_pushed_minute_announces_the_longer_candles_it_revises(hub: DataHub) -> None:
+    hub.set_clock("event")
+    hub.publish(quotes([1, 400]), EUR)
+    hub.advance(moment(401))
+    with hub.stream(EUR, kinds="candle") as stream:
+        hub.update_candle_1m(candle(0, 1.5))
+        told = stream.poll(100).records
+        assert [(one.timeframe, one.status, one.revision) for one in told] == [
+            ("1m", "final", 1), ("1m", "superseded", 1), ("5m", "revised", 2),
+        ]  # fmt: skip
+        (five,) = hub.get_latest_candles(EUR, 5, "5m")
+        assert (told[2].close, told[2].volume) == (five.close, five.volume) == (1.5, 10.0)
+        hub.update_candle_1m(candle(6, 1.6))
+        assert [(one.timeframe, one.status) for one in stream.poll(100).records] == [
+            ("1m", "final"),
+            ("1m", "superseded"),
+        ]

@@ -328,3 +328,22 @@ def test_a_durable_stream_needs_a_name_and_only_it_can_commit(hub: DataHub) -> N
         hub.stream(durable=True, name="a/b")
     with hub.stream(name="x") as stream, pytest.raises(ConfigError, match="not durable"):
         stream.commit()
+
+
+def test_start_inside_a_long_record_goes_on_at_the_next_one(hub: DataHub) -> None:
+    long = hub.note("x" * 1000)
+    after = hub.note("short")
+    for start in range(long, after + 1):
+        with hub.stream(kinds="note", start=start) as stream:
+            assert [one.seq for one in stream.poll(10).records][-1] == after
+            assert stream.position == hub.head
+
+
+def test_readers_of_a_symbol_hear_that_it_was_cleared_whatever_its_source(hub: DataHub) -> None:
+    hub.publish(quotes([1]), symbol=EUR, source="first")
+    hub.publish(quotes([1]), symbol=GBP, source="second")
+    with hub.stream(GBP, kinds="clear") as stream:
+        seq = hub.clear_symbol(GBP)
+        assert [one.seq for one in stream.poll(10).records] == [seq]
+    assert hub.ticks(GBP, 10).numpy().size == 0
+    assert hub.ticks(EUR, 10).numpy().size == 1

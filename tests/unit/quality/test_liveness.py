@@ -157,6 +157,16 @@ def test_quotes_that_are_all_refused_make_stale_but_not_mute() -> None:
     assert one.mute == []
 
 
+def test_one_bad_quote_before_the_silence_does_not_keep_an_item_from_being_called_mute() -> None:
+    one = liveness()
+    up(one)
+    run(one, NINE, NINE + MINUTE, (EUR, GBP))
+    one.on_quotes(GBP, 0, 0, NINE + MINUTE + 1)
+    changes = run(one, NINE + MINUTE, NINE + 3 * MINUTE, (EUR,))
+    assert told(changes) == [("GBP_USD", State.STALE)]
+    assert one.mute == ["GBP_USD"]
+
+
 # ---------------------------------------------------------------- closed
 
 
@@ -239,3 +249,58 @@ def test_stopping_is_dead_unless_the_market_is_closed() -> None:
     assert [(change.symbol, change.state, change.cause) for change in changes] == [
         ("BTC_USD", State.DEAD, "collector stopped")
     ]
+
+
+def test_a_heartbeat_that_was_seen_is_no_promise_for_the_next_connection() -> None:
+    one = liveness(EUR, heartbeat=False)
+    up(one)
+    run(one, NINE, NINE + MINUTE, (EUR,))
+    assert one.beat_ns is not None
+    one.on_transport(False, NINE + MINUTE, "cut")
+    up(one, NINE + MINUTE + SECOND)
+    changes = []
+    for second in range(62, 600):  # a quiet night: a tick every 100 s, and no heartbeat item any more
+        now = NINE + second * SECOND
+        if second % 100 == 0 and (change := one.on_quotes(EUR, 1, now, now)):
+            changes.append(change)
+        changes += one.on_time(now)
+    assert {change.state for change in changes} == {State.LIVE, State.QUIET}
+    assert not one.heartbeat_lost(NINE + 600 * SECOND)
+    assert one.beat_ns is None
+
+
+def test_a_heartbeat_that_the_feed_guarantees_is_owed_on_every_connection() -> None:
+    one = liveness(EUR)
+    up(one)
+    run(one, NINE, NINE + MINUTE, (EUR,))
+    one.on_transport(False, NINE + MINUTE, "cut")
+    up(one, NINE + MINUTE + SECOND)
+    changes = run(one, NINE + MINUTE + 2 * SECOND, NINE + 3 * MINUTE, (), beat=False)
+    assert told(changes) == [("EUR_USD", State.STALE)]
+    assert "heartbeat stopped" in changes[0].cause
+
+
+def test_an_auction_is_quiet_at_worst_and_nothing_is_repaired_for_it() -> None:
+    one = liveness()
+    up(one)
+    run(one, NINE, NINE + MINUTE, (EUR, GBP))
+    one.on_market(["GBP_USD"], None, NINE + MINUTE, "AUCTION", halted=True)
+    changes = run(one, NINE + MINUTE, NINE + 20 * MINUTE, (EUR,))
+    assert told(changes) == [("GBP_USD", State.QUIET)]
+    assert changes[0].cause == "silent for 31 s, venue: AUCTION"
+    assert (one.mute, one.out, one.transport_failed) == ([], set(), False)
+    one.on_market(["GBP_USD"], True, NINE + 20 * MINUTE, "TRADEABLE")
+    changes = run(one, NINE + 20 * MINUTE, NINE + 21 * MINUTE, (EUR,))
+    assert told(changes) == [("GBP_USD", State.STALE)]
+    assert one.mute == ["GBP_USD"]
+
+
+def test_an_item_that_was_stale_before_the_auction_waits_with_its_repairs() -> None:
+    one = liveness()
+    up(one)
+    run(one, NINE, NINE + MINUTE, (EUR, GBP))
+    run(one, NINE + MINUTE, NINE + 3 * MINUTE, (EUR,))
+    assert one.mute == ["GBP_USD"]
+    one.on_market(["GBP_USD"], None, NINE + 3 * MINUTE, "AUCTION", halted=True)
+    assert one.state(GBP) is State.STALE, "only a tick ends it"
+    assert (one.mute, one.out) == ([], set())

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tapehub.feeds.feed import Records, empty_quotes
+from tapehub.feeds.quotes import records_of
 from tapehub.model.instruments import InstrumentBook
 from tapehub.quality import Gate, Reason
 from tapehub.quality.prices import ACCEPTED, CONFIRMATIONS, Channel, likely_factor
@@ -171,13 +172,19 @@ def quotes_of(rows: list[tuple[float, float, float, float, int, bool]]) -> Recor
     return records
 
 
-def outcome(gate: Gate, records: Records, sizes: npt.NDArray[np.int64]) -> list[object]:
+def outcome(gate: Gate, records: Records, sizes: npt.NDArray[np.int64], *, as_rows: bool = False) -> list[object]:
     out: list[object] = []
     begin = 0
     for size in sizes.tolist():
-        verdict = gate.check(records[begin : begin + size], (EUR, JPY, "MYSTERY"), "x", NOW + 900 * SECOND)
+        part = records[begin : begin + size]
+        batch = part.tolist() if as_rows else part
+        verdict = gate.check(batch, (EUR, JPY, "MYSTERY"), "x", NOW + 900 * SECOND)
+        assert isinstance(verdict.accepted, list) is as_rows
+        accepted, quarantined = (
+            records_of(one) if isinstance(one, list) else one for one in (verdict.accepted, verdict.quarantined)
+        )
         out.append((
-            verdict.accepted.tobytes(), verdict.quarantined.tobytes(), verdict.reasons.tolist(), verdict.duplicates,
+            accepted.tolist(), quarantined.tolist(), verdict.reasons.tolist(), verdict.duplicates,
             sorted(verdict.arrivals),
         ))  # fmt: skip
         begin += size
@@ -201,7 +208,12 @@ def test_row_by_row_and_by_columns_judge_alike(
         many = outcome(Gate(), records, sizes)
         patch.setattr("tapehub.quality.gate.FEW", 20)
         mixed = outcome(Gate(), records, sizes)
-    assert repr(few) == repr(many) == repr(mixed)
+    rows = outcome(Gate(), records, sizes, as_rows=True)
+    one_by_one = outcome(Gate(), records, np.ones(len(records), dtype=np.int64), as_rows=True)
+    by_column = outcome(Gate(), records, np.ones(len(records), dtype=np.int64))
+    assert repr(few) == repr(many) == repr(mixed) == repr(rows)
+    assert repr(one_by_one) == repr(by_column)
+    assert not len(records) or repr(one_by_one[-2:]) == repr(rows[-2:])
 
 
 def test_the_two_paths_agree_over_a_long_run_that_teaches_spreads() -> None:
@@ -219,4 +231,5 @@ def test_the_two_paths_agree_over_a_long_run_that_teaches_spreads() -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("tapehub.quality.gate.FEW", few)
             results.append(repr(outcome(Gate(), records, np.full(30, 100))))
-    assert results[0] == results[1]
+    results.append(repr(outcome(Gate(), records, np.full(30, 100), as_rows=True)))
+    assert results[0] == results[1] == results[2]

@@ -3,7 +3,7 @@
 import pytest
 
 from tapehub.errors import ConfigError
-from tapehub.feeds.ig.budget import Plan, Role, plan_of
+from tapehub.feeds.ig.budget import Plan, Role, plan_of, shown, tick_item
 from tapehub.feeds.ig.epics import FORMS, TABLE, best_match, epic_for, looks_like_epic, symbol_of
 from tapehub.feeds.ig.markets import Market
 from tapehub.model.instruments import TABLE as INSTRUMENTS
@@ -93,3 +93,23 @@ def test_no_plan_has_more_than_the_limit_and_nothing_disappears(limit: int) -> N
 def test_what_is_not_wanted_is_not_planned() -> None:
     plan = plan_of(40, FIVE, "ACC", heartbeat=False, states=False, candles=False)
     assert {item.role for item in plan.items} == {Role.TICK}
+
+
+def test_ticks_that_come_late_take_the_place_of_the_least_and_never_of_other_ticks() -> None:
+    two = {"A": "CS.D.A.CFD.IP", "B": "CS.D.B.CFD.IP"}
+    plan = plan_of(4, two, "ACC")
+    late = plan.with_ticks(tick_item("C", "CS.D.C.CFD.IP"), 4)
+    assert late is not None
+    assert roles(late) == [(Role.TICK, "A"), (Role.TICK, "B"), (Role.HEARTBEAT, ""), (Role.TICK, "C")]
+    assert late.left_out["PRICE:***:CS.D.A.CFD.IP"].endswith("gave way to ticks of C")
+    later = late.with_ticks(tick_item("D", "CS.D.D.CFD.IP"), 4)
+    assert later is not None
+    assert {item.role for item in later.items} == {Role.TICK}
+    assert later.with_ticks(tick_item("E", "CS.D.E.CFD.IP"), 4) is None
+    assert len(plan_of(40, two, "ACC").with_ticks(tick_item("C", "CS.D.C.CFD.IP"), 40).items) == 8  # type: ignore[union-attr]
+
+
+def test_no_name_that_is_shown_has_the_account_number() -> None:
+    assert shown("PRICE:AB123:CS.D.A.CFD.IP") == "PRICE:***:CS.D.A.CFD.IP"
+    assert shown("CHART:CS.D.A.CFD.IP:TICK") == "CHART:CS.D.A.CFD.IP:TICK"
+    assert "AB123" not in repr(dict(plan_of(1, {"A": "CS.D.A.CFD.IP"}, "AB123").left_out))

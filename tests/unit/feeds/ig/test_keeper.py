@@ -6,8 +6,12 @@ from typing import Any
 
 import pytest
 
-from tapehub.feeds import Repair, StatusKind
-from tests.servers.ig import SYMBOLS, watching
+from tapehub.feeds import MarketStatus, Repair, StatusKind
+from tapehub.feeds.feed import Stage
+from tapehub.feeds.ig import Settings
+from tapehub.feeds.ig.account import Login
+from tapehub.feeds.ig.tokens import Tokens
+from tests.servers.ig import CREDENTIALS, SYMBOLS, watching
 
 
 def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -86,7 +90,7 @@ def test_tokens_are_renewed_before_they_expire_without_a_login() -> None:
 
 @pytest.mark.parametrize("code", [31, 32, 35])
 def test_a_session_that_the_server_ends_comes_back(code: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tapehub.feeds.ig.keeper._PATIENCE_S", {})
+    monkeypatch.setattr("tapehub.feeds.ig.keeper.STREAM_PATIENCE_S", {})
 
     async def test() -> None:
         async with watching(("EUR_USD",)) as watched:
@@ -139,5 +143,84 @@ def test_a_login_is_not_repeated_sooner_than_allowed() -> None:
                 watched.feed.repair(Repair.RELOGIN)
                 await watched.until(lambda count=count: len(watched.statuses(StatusKind.CONNECTED)) == count)
             assert watched.sim.log.logins == 1
+
+    run(test)
+
+
+def test_a_stream_that_refuses_fresh_tokens_too_is_left_alone_and_gets_no_login_after_login() -> None:
+    def refuse(sim: Any) -> None:
+        sim.inject("refuse_stream", code="-1")
+
+    async def test() -> None:
+        async with watching(("EUR_USD",), before=refuse) as watched:
+            waits = lambda: [one for one in watched.statuses(StatusKind.REFUSED) if one.stage is Stage.ALLOWANCE]  # noqa: E731
+            await watched.until(waits)
+            assert "refuses fresh tokens too" in waits()[0].detail
+            await asyncio.sleep(1.0)
+            assert watched.sim.log.logins == 2, "one to begin with, one since it might have been the tokens"
+            assert len([one for one in watched.statuses(StatusKind.REFUSED) if one.code == "-1"]) == 2
+
+    run(test)
+
+
+def test_the_streams_word_against_tokens_buys_few_logins_and_patience_that_grows() -> None:
+    class Bank:
+        logins = 0
+
+        def fresh(self, used: Login | None = None, *, refused: bool = False) -> Login:
+            self.logins += refused or used is None
+            return Login("A", "e", "b", f"{self.logins}", "x", self.logins)
+
+    async def test() -> None:
+        at_s = 0.0
+        bank = Bank()
+        tokens = Tokens(bank, Settings(lend=False), CREDENTIALS, lambda login: None)  # type: ignore[arg-type]
+        tokens._clock = lambda: at_s  # type: ignore[method-assign]
+        await tokens.fresh()
+        waits = []
+        for _ in range(9):
+            waits.append(tokens.refused())
+            at_s += waits[-1] + 1
+            await tokens.fresh()
+            assert bank.logins <= 2 + at_s // 3600
+        assert waits[:6] == [0, 30, 60, 120, 240, 480]
+        assert max(waits) <= 1800
+        logins = bank.logins
+        for _ in range(20):  # let in, and thrown out at once
+            tokens.taken()
+            at_s += tokens.refused() + 1
+            await tokens.fresh()
+        assert bank.logins <= logins + 3
+
+    run(test)
+
+
+def test_a_reconnection_that_is_asked_for_in_a_closed_market_is_not_made() -> None:
+    async def test() -> None:
+        async with watching(SYMBOLS) as watched:
+            await watched.flowing(SYMBOLS)
+            watched.sim.inject("market_state", state="CLOSED")
+            await watched.until(lambda: len([one for one in watched.of(MarketStatus) if one.detail == "CLOSED"]) >= 3)
+            watched.feed.repair(Repair.RECONNECT)
+            await watched.until(lambda: watched.requests("GET /markets 200"))
+            await asyncio.sleep(0.5)
+            assert len(watched.statuses(StatusKind.CONNECTED)) == 1
+            watched.sim.inject("clear", code="market_state")
+            await watched.until(lambda: watched.of(MarketStatus)[-1].is_open)
+            watched.feed.repair(Repair.RECONNECT)
+            await watched.until(lambda: len(watched.statuses(StatusKind.CONNECTED)) == 2)
+
+    run(test)
+
+
+def test_a_word_that_the_stream_says_nothing_new_of_is_asked_for() -> None:
+    async def test() -> None:
+        async with watching(("EUR_USD",), settings={"status_every_s": 60.0}) as watched:
+            await watched.flowing(("EUR_USD",))
+            await watched.until(lambda: watched.of(MarketStatus))
+            said = len(watched.of(MarketStatus))
+            watched.feed.ask_markets(("EUR_USD",))
+            await watched.until(lambda: len(watched.of(MarketStatus)) > said)
+            assert watched.of(MarketStatus)[-1].detail == "TRADEABLE"
 
     run(test)

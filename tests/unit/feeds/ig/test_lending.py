@@ -15,6 +15,7 @@ import pytest
 
 import tapehub.ig
 from tapehub.errors import FeedError
+from tapehub.feeds import StatusKind
 from tapehub.feeds.ig import lending
 from tapehub.feeds.ig.account import Login
 from tests.servers.ig import CREDENTIALS, watching
@@ -142,3 +143,73 @@ def test_the_usual_place_is_the_users_own(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert lending.socket_path("DEMO") == tmp_path / "tapehub" / "ig-demo.sock"
     monkeypatch.delenv("XDG_RUNTIME_DIR")
     assert f"tapehub-{os.getuid()}" in str(lending.socket_path("live"))
+
+
+def test_a_borrower_that_says_which_tokens_failed_gets_others(tmp_path: Path) -> None:
+    place = tmp_path / "ig.sock"
+    tmp_path.chmod(0o700)
+
+    async def test() -> None:
+        async with watching(("EUR_USD",), settings={"lend": True, "lend_at": place}) as watched:
+            await watched.flowing(("EUR_USD",))
+            before = await asyncio.to_thread(tapehub.ig.session, path=place)
+            watched.sim.inject("expire_tokens")
+            assert (await asyncio.to_thread(tapehub.ig.session, path=place)).cst == before.cst, "vouched for just now"
+            await asyncio.sleep(3.0)  # a borrower that is mistaken must not make the collector ask in a row
+            after = await asyncio.to_thread(tapehub.ig.session, path=place, failed=before)
+            assert after.cst != before.cst
+            service = after.service(return_dataframe=False, return_munch=False)
+            assert await asyncio.to_thread(service.fetch_accounts)
+            assert watched.sim.log.logins == 2
+            assert len(watched.statuses(StatusKind.CONNECTED)) == 1, "an open stream goes on"
+
+    asyncio.run(test())
+
+
+def test_what_was_vouched_for_long_ago_is_asked_about_before_it_is_lent(tmp_path: Path) -> None:
+    place = tmp_path / "ig.sock"
+    tmp_path.chmod(0o700)
+
+    async def test() -> None:
+        settings = {"lend": True, "lend_at": place, "lend_unasked_s": 0.0}
+        async with watching(("EUR_USD",), settings=settings) as watched:
+            await watched.flowing(("EUR_USD",))
+            before = await asyncio.to_thread(tapehub.ig.session, path=place)
+            watched.sim.inject("expire_tokens")
+            after = await asyncio.to_thread(tapehub.ig.session, path=place)
+            assert before.cst != after.cst
+            assert watched.sim.log.logins == 2
+
+    asyncio.run(test())
+
+
+def test_tokens_are_checked_while_nobody_needs_them() -> None:
+    async def test() -> None:
+        async with watching(("EUR_USD",), settings={"check_every_s": 0.5}) as watched:
+            await watched.flowing(("EUR_USD",))
+            watched.sim.inject("expire_tokens")
+            await watched.until(lambda: watched.sim.log.logins == 2)
+            assert len(watched.statuses(StatusKind.CONNECTED)) == 1
+
+    asyncio.run(test())
+
+
+def test_a_borrower_of_an_earlier_version_asks_nothing_and_gets_the_session(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    path = tmp_path / "ig.sock"
+
+    def ask() -> bytes:
+        with socket.socket(socket.AF_UNIX) as line:
+            line.settimeout(5)
+            line.connect(str(path))
+            return line.recv(65_536)
+
+    async def test() -> None:
+        lender = lending.Lender(path)
+        lender.lend(Login("ACC", "https://stream", "https://rest", "the-cst", "the-xst", 1), CREDENTIALS)
+        try:
+            assert json.loads(await asyncio.to_thread(ask))["cst"] == "the-cst"
+        finally:
+            lender.close()
+
+    asyncio.run(test())

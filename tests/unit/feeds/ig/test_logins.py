@@ -1,7 +1,9 @@
 """Logins at the simulated venue: refused, held up, switched, encrypted, and never shown."""
 
 import asyncio
+import itertools
 import logging
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -9,7 +11,10 @@ import pytest
 
 from tapehub.errors import ConfigError, VenueError
 from tapehub.feeds import Status, StatusKind
-from tapehub.feeds.ig import Credentials
+from tapehub.feeds.ig import Account, Credentials
+from tapehub.feeds.ig.account import LOGINS_PER_HOUR
+from tapehub.feeds.ig.refusals import Remedy, remedy_of
+from tapehub.feeds.sim import SimulatorThread
 from tests.servers.ig import watching
 
 
@@ -158,3 +163,63 @@ def test_no_secret_is_logged_printed_or_said(
     assert "/session" in caplog.text, "something was logged at all"
     text = "\n".join(said)
     assert not [secret for secret in secrets if secret in text]
+
+
+def test_a_login_that_is_refused_with_a_code_nobody_knows_is_not_repeated() -> None:
+    def refuse(sim: Any) -> None:
+        sim.inject("refuse_login", code="error.security.too-many-attempts")
+
+    async def test() -> None:
+        async with watching(("EUR_USD",), before=refuse) as watched:
+            assert watched.consuming is not None
+            with pytest.raises(VenueError, match="too-many-attempts; remedy: mend the credentials or the account"):
+                await watched.consuming
+            assert len(watched.requests("POST /session")) == 1
+            assert "no login before" in (await anext(watched.feed.events())).detail  # type: ignore[union-attr]
+
+    with pytest.raises(VenueError):
+        run(test)
+
+
+def test_an_account_logs_in_ten_times_an_hour_at_most_whoever_asks() -> None:
+    at_s = 0.0
+    with SimulatorThread() as sim:
+        account = Account(
+            Credentials("demo", "demo", "demo-key"), now=time.time_ns, base_url=sim.rest_url, monotonic=lambda: at_s
+        )
+        try:
+            login = account.login()
+            for _ in range(LOGINS_PER_HOUR - 1):
+                login = account.fresh(login, refused=True)
+            with pytest.raises(VenueError, match="10 logins within the hour are enough") as raised:
+                account.fresh(login, refused=True)
+            assert remedy_of(raised.value.code, raised.value.status, at_login=True) is Remedy.RETRY
+            assert sim.log.logins == LOGINS_PER_HOUR
+            at_s = 3601.0
+            account.fresh(login, refused=True)
+        finally:
+            account.close()
+
+
+def test_a_login_that_was_refused_for_good_is_not_sent_again_until_its_bar_is_over() -> None:
+    at_s = 0.0
+    with SimulatorThread() as sim:
+        account = Account(
+            Credentials("demo", "demo", "demo-key"), now=time.time_ns, base_url=sim.rest_url, monotonic=lambda: at_s
+        )
+        try:
+            login = account.login()
+            sim.inject("refuse_login", code="error.security.client-suspended")
+            sent = []
+            for _ in range(3 * 3600 // 35):  # order code borrows every 35 s
+                at_s += 35.0
+                before = account.logins
+                with pytest.raises(VenueError, match="client-suspended") as raised:
+                    account.fresh(login, refused=True)
+                assert remedy_of(raised.value.code, raised.value.status, at_login=True) is Remedy.MEND
+                sent += [at_s] * (account.logins - before)
+            waits = [after - before for before, after in itertools.pairwise(sent)]
+            assert len(sent) == 5
+            assert all(wait >= bar for wait, bar in zip(waits, (600, 1200, 2400, 4800), strict=True))
+        finally:
+            account.close()

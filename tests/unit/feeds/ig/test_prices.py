@@ -104,6 +104,9 @@ class Session:
     def markets(self, epics: list[str]) -> tuple[dict[str, Market], dict[str, str]]:
         return {epic: self.market for epic in epics if epic == self.market.epic}, {}
 
+    def zone_ns(self) -> int:
+        return 0
+
     def prices(self, *asked: str) -> Any:
         self.asked.append(asked)
         if isinstance(self.answer, Exception):

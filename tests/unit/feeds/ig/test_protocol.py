@@ -126,6 +126,7 @@ def test_what_cannot_be_read_is_kept_and_counted(protocol: Protocol, changes: di
     assert isinstance(event, Malformed)
     assert why in event.why
     assert event.ts_recv == 2
+    assert event.symbol == "EUR_USD"
     assert json.loads(event.raw) == {"item": EUR, "fields": changes}
     assert protocol.received["EUR_USD"] == 2
 

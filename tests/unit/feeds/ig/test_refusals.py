@@ -5,7 +5,7 @@ import random
 import pytest
 
 from tapehub.feeds.backoff import Backoff
-from tapehub.feeds.ig.refusals import Remedy, remedy_of, wait_s
+from tapehub.feeds.ig.refusals import Remedy, concerns_one, remedy_of, wait_s
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,7 @@ from tapehub.feeds.ig.refusals import Remedy, remedy_of, wait_s
         (403, "error.public-api.exceeded-account-trading-allowance", Remedy.WAIT_MINUTE),
         (403, "error.public-api.exceeded-account-historical-data-allowance", Remedy.WAIT_WEEK),
         (403, "error.security.api-key-disabled", Remedy.MEND),
+        (403, "unauthorised.access.to.equity.exception", Remedy.NONE),
         (403, "", Remedy.RETRY),
         (400, "error.public-api.failure.encryption.required", Remedy.ENCRYPT),
         (400, "invalid.input.too.many.markets", Remedy.NONE),
@@ -60,3 +61,19 @@ def test_a_minimum_of_the_venue_comes_before_the_ceiling_and_a_success_resets() 
     assert backoff.next_s(at_least_s=300) == 300
     backoff.reset()
     assert backoff.next_s() <= 1.0
+
+
+def test_what_another_login_would_mend_has_to_be_mended_by_somebody_where_the_login_is_refused() -> None:
+    for code in ("", "error.security.too-many-attempts", "error.security.client-token-invalid"):
+        assert remedy_of(code, 401) is Remedy.LOGIN
+        assert remedy_of(code, 401, at_login=True) is Remedy.MEND
+    assert remedy_of("", 503, at_login=True) is Remedy.RETRY
+
+
+def test_tokens_and_limits_are_no_single_markets_affair() -> None:
+    assert concerns_one("unauthorised.access.to.equity.exception", 403)
+    assert concerns_one("", 503)
+    assert not concerns_one("", 0)
+    assert not concerns_one("", 401)
+    assert not concerns_one("error.public-api.exceeded-account-allowance", 403)
+    assert not concerns_one("error.security.api-key-disabled", 403)

@@ -121,7 +121,14 @@ def test_captured_markets_are_read(shared_data: Path) -> None:
 
 @pytest.mark.parametrize(
     ("word", "known"),
-    [("TRADEABLE", True), (" closed  ", False), ("EDITS_ONLY", False), ("AUCTION", None), ("SOMETHING_NEW", None)],
+    [
+        ("TRADEABLE", True),
+        (" closed  ", False),
+        ("EDITS_ONLY", False),
+        ("AUCTION", None),
+        ("SUSPENDED", False),
+        ("SOMETHING_NEW", None),
+    ],
 )
 def test_words_for_the_market_state(word: str, known: bool | None) -> None:
     assert is_open(word) is known

@@ -32,7 +32,7 @@ def render(results: dict[str, Any], source: str) -> str:
         f"{_BEGIN}. Written by `python -m benchmarks.table` from {source}; nothing is typed in by hand. -->",
         f"Medians / p99 of one run side by side ({machine['processor']}, {machine['cores']} cores, "
         f"Python {machine['python']}), from [`{source}`]({source}). Targets that were missed, and the limits "
-        "measured beside them, are in [ADR 0012](docs/adr/0012-numbers-missed.md).",
+        "measured beside them, are in [ADR 0016](docs/adr/0016-numbers-missed.md).",
         "",
         "| operation, from Python | this hub | best peer, same run | limit | target |",
         "|---|---|---|---|---|",

@@ -58,6 +58,12 @@ class DictHub:
         with self._changed:
             return self._candles[symbol][-limit:]
 
+    def warm_start_candles(self, symbol: str, candles: list[Candle]) -> int:
+        """Take candles from a caller."""
+        with self._changed:
+            self._candles[symbol][-len(candles) :] = candles
+            return len(candles)
+
     def count(self) -> int:
         """Return how many ticks have come."""
         return self._count

@@ -5,6 +5,7 @@
 //   probe copy LINES ROUNDS   64-byte lines copied into warm pages, lines a second
 //   probe wake COUNT RATE     writer process wakes a reader process blocked in a futex: ns from before the store to after the wake
 //   probe spin COUNT RATE     the same with a reader that never sleeps
+//   probe store COUNT RATE    one 64-byte line stored into warm pages between two sleeps: ns of the store and of reading the clock
 //
 // Prints one JSON object. Results are the medians and percentiles of single events, nearest rank.
 #include <linux/futex.h>
@@ -139,6 +140,25 @@ void wake(u64 count, u64 rate, bool spin) {
   std::printf("{\"p50_ns\": %ld, \"p99_ns\": %ld, \"count\": %zu}\n", long(at(gaps, 0.5)), long(at(gaps, 0.99)), gaps.size());
 }
 
+void store(u64 count, u64 rate) {
+  constexpr u64 kLines = 1 << 14;
+  auto* lines = static_cast<Line*>(shared(kLines * sizeof(Line)));
+  const i64 step = 1'000'000'000 / i64(rate);
+  std::vector<i64> gaps(count);
+  i64 next = now_ns() + 50'000'000;
+  for (u64 i = 0; i < count; ++i, next += step) {
+    sleep_until(next);
+    const i64 before = now_ns();
+    Line& line = lines[i % kLines];
+    for (auto& word : line.body) word.store(i, std::memory_order_relaxed);
+    line.word.store(i, std::memory_order_release);
+    gaps[i] = now_ns() - before;
+  }
+  std::sort(gaps.begin(), gaps.end());
+  std::printf("{\"p50_ns\": %ld, \"p99_ns\": %ld, \"p999_ns\": %ld}\n", long(at(gaps, 0.5)), long(at(gaps, 0.99)),
+              long(at(gaps, 0.999)));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -157,10 +177,12 @@ int main(int argc, char** argv) {
     read_line(first);
   } else if (mode == "copy" && first && second) {
     copy_lines(first, second);
+  } else if (mode == "store" && first && second) {
+    store(first, second);
   } else if ((mode == "wake" || mode == "spin") && first && second) {
     wake(first, second, mode == "spin");
   } else {
-    std::fprintf(stderr, "probe: got \"%s\"; expected loop COUNT | read COUNT | copy LINES ROUNDS | wake COUNT RATE | spin COUNT RATE\n",
+    std::fprintf(stderr, "probe: got \"%s\"; expected loop COUNT | read COUNT | copy LINES ROUNDS | wake COUNT RATE | spin COUNT RATE | store COUNT RATE\n",
                  mode.c_str());
     return 2;
   }

@@ -14,6 +14,7 @@ from benchmarks.rows import (
     get_latest_tick,
     get_p99_under_load,
     log_view,
+    manager_replies,
     open_after_kill,
     publish_batch,
     publish_one,
@@ -28,6 +29,7 @@ ROWS: dict[str, Callable[[Bench], Iterator[Result]]] = {
     for module in (
         get_latest_tick,
         candles_100,
+        manager_replies,
         publish_one,
         publish_batch,
         publish_p999,

@@ -145,7 +145,7 @@ def _gate(hub: Any, size: int, count: int) -> Callable[[int], Callable[[], None]
         def work() -> None:
             check = gate.check
             for event, now_ns in events:
-                check(event.records, event.symbols, "ig", now_ns)
+                check(event.batch, event.symbols, "ig", now_ns)
 
         return work
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from time import sleep
 
+from benchmarks import probe
 from benchmarks.bench import Bench
 from benchmarks.measure import Measurement, percentile, timer_overhead_ns
 from benchmarks.peers import HUB
@@ -35,6 +36,14 @@ def run(bench: Bench) -> Iterator[Result]:
             with bench.crew(paced_publisher, jobs, row.errors) as workers:
                 for answer in bench.rounds(workers, (FILL, count, _RATE), 1, row.errors).values():
                     row.measured[name] = _collect(*answer[0])
+        if not bench.probe_missing:
+            found = probe.run("store", _RATE * seconds, _RATE)
+            row.limit = Measurement(
+                found["p50_ns"] / 1e3,
+                found["p999_ns"] / 1e3,
+                samples=_RATE * seconds,
+                note="probe store: one line, no hub",
+            )
         written = disk.ask("stop")
     row.checks = [Check.of("p99.9 ≤ 5 µs", lambda: row.p99(HUB) <= 5)]
     row.notes.append(f"second number is p99.9 of {_RATE * seconds} calls; {written} MiB written and synced meanwhile")

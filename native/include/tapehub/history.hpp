@@ -147,16 +147,10 @@ class HistoryBuilder {
     body.seq = word_seq(tick.word);
     insert(body);
   }
-  void pushed(CandleBody body, i64 arrival, u64 seq) {
-    const Interval minute = interval_of_start(kMinuteFrame, body.timestamp);
-    body.timestamp = minute.start;
-    body.timeframe = kMinuteFrame;
-    body.flags |= kCandlePushed;
-    body.ts_first = minute.start;
-    body.ts_last = minute.end - 1;
-    body.ts_arrival = arrival;
+  void pushed(const CandleBody& given, i64 arrival, u64 seq) {
+    const Interval minute = interval_of_start(kMinuteFrame, given.timestamp);
+    CandleBody body = pushed_body(given, minute, arrival, channel_.instrument);
     body.seq = seq;
-    body.revision = 1;
     if (CandleBody* old = find(minute.start)) {
       body.revision = u16(old->revision + 1);
       *old = body;

@@ -193,27 +193,30 @@ void set_clock(Hub& hub, const ClockBody& clock, u8 flags) {
   hub.publish_record(input);
 }
 
+ClockBody virtual_clock(i64 anchor_boot_ns) {
+  ClockBody clock{};
+  clock.mode = u32(ClockMode::Virtual);
+  clock.rate = 1;
+  clock.anchor_ns = kTuesday;
+  clock.anchor_boot_ns = anchor_boot_ns;
+  clock.watermark_ns = kTimeNever;
+  return clock;
+}
+
 // CLOCK_BOOTTIME begins anew with the machine. Here the log is that of a machine which had been up for ten days more.
 template <bool kLeaves>
 void a_virtual_clock_goes_on_where_it_stood_over_a_reboot() {
   Home home;
   World w;
   i64 last = 0;
-  ClockBody clock{};
   {
     Hub hub(home.hub(), home.options());
     w.define(hub);
-    clock.mode = u32(ClockMode::Virtual);
-    clock.rate = 1;
-    clock.anchor_ns = kTuesday;
-    clock.anchor_boot_ns = boot_ns() - kDay;
-    clock.watermark_ns = kTimeNever;
-    set_clock(hub, clock, 0);
+    set_clock(hub, virtual_clock(boot_ns() - kDay), 0);
     const u64 seq = publish(hub, tick(0, kTuesday + kDay, 100));
     last = hub.log().tick(seq)->ts_publish;
     CHECK(last >= kTuesday + kDay);
-    clock.anchor_boot_ns = boot_ns() + 10 * kDay;
-    set_clock(hub, clock, 1);
+    set_clock(hub, virtual_clock(boot_ns() + 10 * kDay), 1);
     CHECK(hub.now() < kTuesday);
     if (!kLeaves) hub.at().release_slot();
   }
@@ -240,17 +243,66 @@ void a_virtual_clock_is_let_alone_where_the_machine_went_on() {
   {
     Hub hub(home.hub(), home.options());
     w.define(hub);
-    ClockBody clock{};
-    clock.mode = u32(ClockMode::Virtual);
+    ClockBody clock = virtual_clock(boot_ns() - kHour);
     clock.rate = 60;
-    clock.anchor_ns = kTuesday;
-    clock.anchor_boot_ns = boot_ns() - kHour;
-    clock.watermark_ns = kTimeNever;
     set_clock(hub, clock, 0);
   }
   Hub hub(home.hub(), home.options());
   CHECK(hub.now() >= kTuesday + 60 * kHour);
   CHECK(read_hub(hub.hot()).rare.by_kind[u32(Kind::Clock)] == 1);
+}
+
+// Whoever rebuilt is killed, anywhere: the next one that comes in finds the record of the new epoch where the histories part,
+// before any other, and a virtual clock that goes on.
+void a_killed_rebuild_leaves_no_epoch_without_its_record() {
+  Home home(memory_backed());
+  World w;
+  u64 cut = 0;
+  i64 last = 0;
+  {
+    Hub hub(home.hub(), home.options());
+    w.define(hub, 1);
+    set_clock(hub, virtual_clock(boot_ns() - kDay), 0);
+    last = hub.log().tick(publish(hub, tick(0, kTuesday + kDay, 100)))->ts_publish;
+    set_clock(hub, virtual_clock(boot_ns() + 10 * kDay), 1);
+    cut = peek(hub.hot().head);
+    for (u32 i = 0; i < 3; ++i) publish(hub, tick(0, kTuesday - kMinute, 101));
+    hub.at().flush();
+    hub.at().release_slot();
+  }
+  lose_lines(home, cut, cut + 3);
+  reboot(home);
+  Image image(home.hub(), home.memory());
+  const Mapping stores(::mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0), kPage);
+  const auto rebuild_and_die = [&](i64 n) {
+    image.put_back();
+    return in_child([&] {
+      const i64 before = crash_stores;
+      crash_countdown = n;
+      Hub child(home.hub(), home.options("dying"));
+      *stores.at<i64>() = crash_stores - before;
+      ::_exit(0);
+    });
+  };
+  CHECK(came_to_its_end(rebuild_and_die(-1)));
+  const i64 all = *stores.at<i64>(), closely = try_all() ? all : 150 / kSlow;
+  CHECK(all > 150);
+  for (i64 n = 1; n <= all; n += n > all - closely ? 1 : (all - closely) / 20 + 1) {
+    CHECK(was_killed(rebuild_and_die(n)));
+    Hub hub(home.hub(), home.options());
+    const u64 seq = publish(hub, tick(0, kTuesday + kDay, 102));
+    const u64 epoch = hub.at().control().epoch;
+    u64 told = 0;
+    for (u64 line = cut; line < seq;) {
+      auto* head = reinterpret_cast<const RecordHead*>(hub.log().line(line));
+      if (line == cut) CHECK(word_kind(head->word) == Kind::Epoch && head->fixed[1] == 2);
+      if (word_kind(head->word) == Kind::Epoch) told = head->fixed[1];
+      line += word_lines(head->word);
+    }
+    CHECK(epoch >= 2 && told == epoch);
+    CHECK(hub.log().tick(seq)->ts_publish >= last && hub.log().tick(seq)->ts_publish < last + kHour);
+    hub.at().release_slot();
+  }
 }
 
 }  // namespace
@@ -272,6 +324,8 @@ int main(int argc, char** argv) {
                     {"a virtual clock goes on where it stood over a power loss",
                      a_virtual_clock_goes_on_where_it_stood_over_a_reboot<false>},
                     {"a virtual clock is let alone where the machine went on",
-                     a_virtual_clock_is_let_alone_where_the_machine_went_on}},
+                     a_virtual_clock_is_let_alone_where_the_machine_went_on},
+                    {"a killed rebuild leaves no epoch without its record",
+                     a_killed_rebuild_leaves_no_epoch_without_its_record}},
                    argc, argv);
 }

@@ -30,12 +30,12 @@ inline void Attachment::create_control() {
 
 inline void Attachment::save_control() {
   control_.crc32c = crc32c(&control_, offsetof(ControlFile, crc32c));
-  write_file_atomically(directory_ + "/control", &control_, sizeof control_);
+  home_.write_atomically("control", &control_, sizeof control_);
 }
 
 inline void Attachment::load_control() {
-  const std::string path = directory_ + "/control";
-  const std::string data = read_small_file(path);
+  const std::string path = home_.path_of("control");
+  const std::string data = home_.read("control");
   if (data.size() >= 12) {
     u64 magic;
     u32 format;
@@ -83,18 +83,17 @@ inline void Attachment::attach() {
                          "; byte locks and shared mappings do not reach across machines, set TAPEHUB_HOME elsewhere");
   }
   if (::access(directory_.c_str(), W_OK) != 0) fail_errno("write to the hub directory", directory_);
-  locks_ = ProcessLocks::of(directory_ + "/locks");
+  home_ = Directory(directory_);
+  locks_ = ProcessLocks::of(home_);
   if (!locks_->lock(kByteOpen, 30 * kSecond)) {
     fail(Cause::Stalled, "process " + std::to_string(locks_->holder(kByteOpen)) + " has been opening the hub for 30 s: " +
                              directory_ + "; resume or kill it");
   }
   try {
-    if (!fs::exists(directory_ + "/control", ec)) {
+    if (!home_.exists("control")) {
       if (!options_.create) fail(Cause::NotRunning, "no hub there: " + directory_ + "; start one with \"tapehub serve\"");
       create_control();
-      fs::create_directories(directory_ + "/log", ec);
-      if (ec) fail_errno("create the log directory", directory_ + "/log", ec.value());
-      restrict_directory(directory_ + "/log", shared_group(directory_));
+      home_.make_directory("log");
       rebuild();
     } else {
       load_control();
@@ -107,13 +106,28 @@ inline void Attachment::attach() {
         control_.clean_line = 0;
       }
     }
-    if (!file_id(directory_ + "/control", &control_id_)) fail_errno("look up", directory_ + "/control");
   } catch (...) {
-    release_slot();
-    if (!memory_made_.empty()) std::filesystem::remove_all(memory_made_, ec);  // no control file names it
-    locks_->unlock(kByteOpen);
+    give_up();
     throw;
   }
+}
+
+// Whoever rebuilt has said in the log what the next ones have to know. From here on they find it.
+inline void Attachment::let_others_in() {
+  if (!memory_made_.empty()) {
+    if (cut_tail_) flush();  // no epoch in the control file that a power loss could take from the log
+    save_control();
+    memory_made_.clear();
+  }
+  control_file_ = home_.open("control", O_RDONLY);
+  control_id_ = file_id(control_file_);
+  locks_->unlock(kByteOpen);
+}
+
+inline void Attachment::give_up() noexcept {
+  release_slot();
+  std::error_code ec;
+  if (!memory_made_.empty()) std::filesystem::remove_all(memory_made_, ec);  // no control file names it
   locks_->unlock(kByteOpen);
 }
 
@@ -161,8 +175,8 @@ inline bool Attachment::views_usable() {
       file_id(views_path, &views_id_);
       views_ = std::move(found);
       slots_ = Slots(slots_file.fd(), slots_path);
-      std::vector<u64> there = Log(directory_ + "/log", Geometry::of(control_.segment_lines), control_.hub_id, 0).segments();
-      log_.emplace(directory_ + "/log", Geometry::of(control_.segment_lines), control_.hub_id, there.empty() ? 0 : there.front());
+      std::vector<u64> there = Log(home_, Geometry::of(control_.segment_lines), control_.hub_id, 0).segments();
+      log_.emplace(home_, Geometry::of(control_.segment_lines), control_.hub_id, there.empty() ? 0 : there.front());
       if (alive == 0 && !tail_is_sound()) {
         views_ = Views();
         return false;
@@ -190,11 +204,11 @@ inline bool Attachment::views_usable() {
 // A whole, valid segment under another hub's name was put here by somebody: its records are not this hub's.
 inline void Attachment::refuse_foreign_segments() {
   const Geometry geometry = Geometry::of(control_.segment_lines);
-  Log log(directory_ + "/log", geometry, control_.hub_id, 0);
+  Log log(home_, geometry, control_.hub_id, 0);
   for (u64 segment : log.segments()) {
     SegmentHeader header{};
     const std::string path = log.path_of(segment);
-    File file = File::try_open(path, O_RDONLY);
+    const File file = log.try_open(segment, O_RDONLY);
     if (!file || ::read(file.fd(), &header, sizeof header) != ssize_t(sizeof header)) continue;  // recovery deals with it
     const bool sound = header.magic == kMagic && header.crc32c == crc32c(&header, offsetof(SegmentHeader, records_before));
     if (sound && std::memcmp(header.hub_id, control_.hub_id, 16) != 0) {
@@ -205,14 +219,10 @@ inline void Attachment::refuse_foreign_segments() {
 
 // Left by a process that was killed while it made them. Whoever makes one holds kByteExtend.
 inline void Attachment::sweep_unfinished_segments() {
-  namespace fs = std::filesystem;
   if (!locks_->try_lock(kByteExtend)) return;
-  std::vector<fs::path> found;
-  std::error_code ec;
-  for (auto& entry : fs::directory_iterator(directory_ + "/log", ec)) {
-    if (entry.path().extension() == ".tmp") found.push_back(entry.path());
+  for (const std::string& name : home_.names_in("log")) {
+    if (name.ends_with(".tmp")) home_.remove("log/" + name);
   }
-  for (const fs::path& path : found) fs::remove(path, ec);
   locks_->unlock(kByteExtend);
 }
 
@@ -242,7 +252,8 @@ inline bool Attachment::sound_up_to(u64 head) {
 // A segment that was cut short is made whole again, with zeros; what they replace is gone.
 inline bool Attachment::restore_segment_size(u64 segment) {
   const std::string path = log_->path_of(segment);
-  File file = File::open(path, O_RDWR);
+  const File file = log_->try_open(segment, O_RDWR);
+  if (!file) fail_errno("open", path);
   const u64 size = file_size(file.fd()), expected = log_->geometry().segment_bytes();
   if (size == expected) return false;
   if (size > expected) {

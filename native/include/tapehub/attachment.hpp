@@ -57,6 +57,9 @@ class Attachment {
     forks_ = ProcessLocks::forks();
     attach();
   }
+  // Both end what the constructor began: until then nobody else comes in.
+  void let_others_in();
+  void give_up() noexcept;
   ~Attachment() { detach(); }
   Attachment(const Attachment&) = delete;
 
@@ -72,7 +75,7 @@ class Attachment {
   ProcessLocks& locks() { return *locks_; }
   bool of_this_process() const { return forks_ == ProcessLocks::forks(); }
   std::string memory_dir() const { return control_.memory_dir; }
-  std::string checkpoint_path() const { return directory_ + "/checkpoint"; }
+  const Directory& home() const { return home_; }
   bool cut_tail() const { return cut_tail_; }
   bool rebooted() const { return rebooted_; }
 
@@ -221,9 +224,9 @@ class Attachment {
 
   void checkpoint() {
     CheckpointWriter writer(views_, control_.hub_id, control_.epoch);
-    ::rename(checkpoint_path().c_str(), (checkpoint_path() + ".old").c_str());
+    home_.rename(kCheckpoint, kCheckpointBefore);
     crash_point();
-    const u64 line = writer.write(checkpoint_path());
+    const u64 line = writer.write(home_, kCheckpoint);
     put_release(writable().hot().checkpoint_line, line);
   }
   void flush() {
@@ -271,7 +274,7 @@ class Attachment {
   bool views_usable();
   bool at_home(const ViewsHeader& header) const {
     FileId id;
-    return file_id(directory_ + "/locks", &id) && header.home_device == u64(id.device) && header.home_inode == u64(id.inode);
+    return home_.id("locks", &id) && header.home_device == u64(id.device) && header.home_inode == u64(id.inode);
   }
   void remove_left_over_memory(const std::string& root);
   void rebuild();
@@ -282,16 +285,21 @@ class Attachment {
   void sweep_unfinished_segments();
   bool sound_up_to(u64 head);
   bool restore_segment_size(u64 segment);
-  std::string cut_path(u64 line) const {
-    return directory_ + "/cut-" + std::to_string(control_.epoch) + "-" + std::to_string(line) + ".lines";
+  std::string cut_name(u64 line) const {
+    return "cut-" + std::to_string(control_.epoch) + "-" + std::to_string(line) + ".lines";
   }
   static constexpr u64 kTailLines = 65'536;  // checksummed at every open
   friend struct Recovery;
 
+  static constexpr const char* kCheckpoint = "checkpoint";
+  static constexpr const char* kCheckpointBefore = "checkpoint.old";
+
   std::string directory_;
+  Directory home_;  // the directory of this very hub, wherever it is now
   Options options_;
   u32 forks_ = 0;
   ControlFile control_{};
+  File control_file_;  // open, so that no file made after it is deleted has its inode; nor that of the views, which are mapped
   FileId control_id_, views_id_;
   std::shared_ptr<ProcessLocks> locks_;
   u32 slot_ = 0;
@@ -304,7 +312,7 @@ class Attachment {
   std::optional<Log> log_;
   std::optional<Applier> applier_;
   std::atomic<u64> arena_touched_{0};
-  std::string memory_made_;  // by a rebuild that has not finished
+  std::string memory_made_;  // by a rebuild that nobody else has seen yet
   bool cut_tail_ = false;
   bool rebooted_ = false;
   std::vector<Loss> losses_;

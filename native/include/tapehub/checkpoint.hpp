@@ -36,7 +36,7 @@ class CheckpointWriter {
   }
 
   // Returns the line from which a replay has to start.
-  u64 write(const std::string& path) {
+  u64 write(const Directory& home, const std::string& name) {
     const Hot& hot = views_.hot();
     head_.hub = read_hub(hot);
     head_.instruments = peek_acquire(hot.instruments);
@@ -54,7 +54,7 @@ class CheckpointWriter {
     std::memcpy(data_.data(), &head_, sizeof head_);
     const u64 crc = crc32c(data_.data(), data_.size());
     append(crc);
-    write_file_atomically(path, data_.data(), data_.size());
+    home.write_atomically(name, data_.data(), data_.size());
     return head_.hub.block.head;
   }
 

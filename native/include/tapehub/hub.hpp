@@ -32,13 +32,14 @@ struct RecordInput {
 class Hub {
  public:
   Hub(const std::string& directory, const Options& options) : at_(directory, options), rings_(at_.views(), at_.control().grace_ns) {
-    if (at_.cut_tail()) {  // sequences from here on belong to the new epoch
-      RecordInput input;
-      input.kind = Kind::Epoch;
-      input.fixed1 = at_.control().epoch;
-      publish_record(input);
+    try {
+      if (at_.cut_tail()) log_epoch();
+      if (at_.rebooted()) anchor_clock_anew();
+      at_.let_others_in();
+    } catch (...) {
+      at_.give_up();
+      throw;
     }
-    if (at_.rebooted()) anchor_clock_anew();
     if (options.read_only) at_.stop_writing(); else log_found_losses();
     if (options.helper_thread) helper_ = std::thread([this] { help(); });
   }
@@ -335,6 +336,7 @@ class Hub {
   void log_found_losses() noexcept;
   void settle_dead();
   void settle_as_it_leaves() noexcept;
+  void log_epoch();
   void anchor_clock_anew();
   i64 last_stamp_since(u64 from);
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "crc32c.hpp"
-#include "system.hpp"
+#include "directory.hpp"
 
 namespace tapehub {
 
@@ -43,8 +43,7 @@ class Window {
   const unsigned char* line(u64 n) const {
     return space_.at<const unsigned char>((n - (first_ << geometry_.shift)) * kLineBytes);
   }
-  bool map(u64 segment, const std::string& path) {
-    File file = File::try_open(path, O_RDONLY);
+  bool map(u64 segment, const File& file, const std::string& path) {
     if (!file || file_size(file.fd()) < geometry_.segment_bytes()) return false;
     void* at = space_.at((segment - first_) * geometry_.segment_bytes());
     if (::mmap(at, geometry_.segment_bytes(), PROT_READ, MAP_SHARED | MAP_FIXED, file.fd(), 0) == MAP_FAILED) {
@@ -65,19 +64,20 @@ class Log {
  public:
   static constexpr u32 kWritable = 4;  // segments that a process can write to at a time
 
-  Log(std::string directory, const Geometry& geometry, const u8* hub_id, u64 oldest_segment)
-      : directory_(std::move(directory)), geometry_(geometry) {
+  // The directory is the hub's, and outlives the log.
+  Log(const Directory& home, const Geometry& geometry, const u8* hub_id, u64 oldest_segment)
+      : home_(&home), geometry_(geometry) {
     std::memcpy(hub_id_, hub_id, sizeof hub_id_);
     rebase(oldest_segment);
   }
 
   const Geometry& geometry() const { return geometry_; }
-  const std::string& directory() const { return directory_; }
-  std::string path_of(u64 segment) const {
+  static std::string name_of(u64 segment) {
     char name[32];
-    std::snprintf(name, sizeof name, "/%012llu.tape", static_cast<unsigned long long>(segment));
-    return directory_ + name;
+    std::snprintf(name, sizeof name, "log/%012llu.tape", static_cast<unsigned long long>(segment));
+    return name;
   }
+  std::string path_of(u64 segment) const { return home_->path_of(name_of(segment)); }
 
   // ------------------------------------------------------------ reading
 
@@ -118,13 +118,13 @@ class Log {
     if (!window->covers(segment) || !window->mapped(segment)) map(segment);
   }
 
-  bool exists(u64 segment) const { return ::access(path_of(segment).c_str(), F_OK) == 0; }
+  bool exists(u64 segment) const { return home_->exists(name_of(segment)); }
+  File try_open(u64 segment, int flags) const { return home_->try_open(name_of(segment), flags); }
+  bool remove(u64 segment) const { return home_->remove(name_of(segment)); }
 
   std::vector<u64> segments() const {
     std::vector<u64> out;
-    std::error_code ec;
-    for (auto& entry : std::filesystem::directory_iterator(directory_, ec)) {
-      const std::string name = entry.path().filename().string();
+    for (const std::string& name : home_->names_in("log")) {
       if (name.size() == 17 && name.ends_with(".tape")) out.push_back(std::strtoull(name.c_str(), nullptr, 10));
     }
     std::sort(out.begin(), out.end());
@@ -147,7 +147,7 @@ class Log {
     Writable& slot = writable_[segment % kWritable];
     if (slot.segment.load(std::memory_order_acquire) > segment) return;
     const std::string path = path_of(segment);
-    File file = File::open(path, O_RDWR);
+    const File file = home_->open(name_of(segment), O_RDWR);
     if (file_size(file.fd()) < geometry_.segment_bytes()) {
       fail(Cause::Format, "segment has " + std::to_string(file_size(file.fd())) + " bytes, expected " +
                               std::to_string(geometry_.segment_bytes()) + ": " + path + "; close all and reopen the hub");
@@ -170,19 +170,19 @@ class Log {
 
   // Create a whole segment: allocated, touched, its header written. Returns false when it was there already.
   bool create(u64 segment, u64 epoch) {
-    const std::string path = path_of(segment);
-    if (::access(path.c_str(), F_OK) == 0) return false;
-    const std::string temporary = path + "." + std::to_string(::getpid()) + ".tmp";
-    File file = File::open(temporary, O_RDWR | O_CREAT | O_TRUNC);
+    if (exists(segment)) return false;
+    const std::string path = path_of(segment), name = name_of(segment);
+    const std::string temporary = name + "." + std::to_string(::getpid()) + ".tmp";
+    const File file = home_->open(temporary, O_RDWR | O_CREAT | O_TRUNC);
     if (int code = allocate(file.fd(), 0, geometry_.segment_bytes())) {
-      ::unlink(temporary.c_str());
+      home_->remove(temporary);
       fail_errno("allocate " + std::to_string(geometry_.segment_bytes() >> 20) + " MiB for the next segment", path, code);
     }
-    Mapping map = Mapping::of(file.fd(), geometry_.segment_bytes(), true, temporary);
+    Mapping map = Mapping::of(file.fd(), geometry_.segment_bytes(), true, home_->path_of(temporary));
     populate(map.at(), map.bytes(), true);
     fill_header(*map.at<SegmentHeader>(), segment, epoch);
     crash_point();
-    if (::rename(temporary.c_str(), path.c_str()) != 0) fail_errno("rename into place", path);
+    if (!home_->rename(temporary, name)) fail_errno("rename into place", path);
     crash_point();
     return true;
   }
@@ -196,8 +196,7 @@ class Log {
   void sync(u64 from, u64 to) const {
     for (u64 segment = geometry_.segment_of(from); from < to; ++segment) {
       const u64 end = std::min(to, geometry_.end_line(segment));
-      File file = File::try_open(path_of(segment), O_RDWR);
-      if (file) {
+      if (const File file = try_open(segment, O_RDWR)) {
         const u64 first = geometry_.offset_of(from) * kLineBytes & ~4095ull;
         const u64 last = (geometry_.offset_of(end - 1) + 1) * kLineBytes;
         // msync reaches only the file's range, and needs a mapping of its own when ours is elsewhere.
@@ -234,13 +233,14 @@ class Log {
     std::lock_guard guard(mutex_);
     for (auto& window : windows_) {
       if (!window->covers(segment)) continue;
-      if (!window->mapped(segment) && !window->map(segment, path_of(segment))) return nullptr;
+      if (!window->mapped(segment) && !window->map(segment, try_open(segment, O_RDONLY), path_of(segment))) return nullptr;
       return window.get();
     }
-    if (::access(path_of(segment).c_str(), F_OK) != 0) return nullptr;
+    const File file = try_open(segment, O_RDONLY);
+    if (!file) return nullptr;
     rebase(segment);
     Window* window = window_.load(std::memory_order_acquire);
-    return window->map(segment, path_of(segment)) ? window : nullptr;
+    return window->map(segment, file, path_of(segment)) ? window : nullptr;
   }
 
   void rebase(u64 first_segment) {
@@ -249,7 +249,7 @@ class Log {
     window_.store(windows_.back().get(), std::memory_order_release);
   }
 
-  std::string directory_;
+  const Directory* home_;
   Geometry geometry_;
   u8 hub_id_[16];
   std::mutex mutex_;

@@ -10,6 +10,7 @@ struct Recovery {
   Attachment& hub;
   u64 line;
   u64 records = 0;
+  u64 epoch = 0;  // the newest that a record told of
 
   // Apply every whole record from `line` on; stop at the first that is not.
   void replay() {
@@ -55,6 +56,7 @@ struct Recovery {
             put(reinterpret_cast<SegmentHeader*>(header)->records_before, applier.hub().records + chunk);
           }
         }
+        if (kind == Kind::Epoch) epoch = std::max(epoch, peek(reinterpret_cast<const RecordHead*>(bytes)->fixed[1]));
         applier.record(bytes);
         last = line;
         line += word_lines(word);
@@ -87,8 +89,8 @@ struct Recovery {
       const bool announced = n != line && word_kind(word) == Kind::Candle;
       if (word != 0 && (n == line || word_seq(word) == n) && !announced) damaged = true;
       if (!keep_in.empty()) {
-        if (!keep) keep = File::open(keep_in, O_WRONLY | O_CREAT | O_APPEND);
-        if (::write(keep.fd(), bytes, kLineBytes) != ssize_t(kLineBytes)) fail_errno("write", keep_in);
+        if (!keep) keep = hub.home().open(keep_in, O_WRONLY | O_CREAT | O_APPEND);
+        write_whole(keep, bytes, kLineBytes, hub.home().path_of(keep_in));
       }
       for (u32 i = 0; i < 8; ++i) put(words[i], 0);
     }
@@ -132,12 +134,11 @@ inline u64 Attachment::committed_line() {
   char id[2 * sizeof control_.hub_id + 1];
   for (u32 i = 0; i < sizeof control_.hub_id; ++i) std::snprintf(id + 2 * i, 3, "%02x", control_.hub_id[i]);
   u64 found = 0;
-  std::error_code ec;
-  for (auto& entry : std::filesystem::directory_iterator(directory_ + "/cursors", ec)) {
-    if (entry.path().filename().string().starts_with(".")) continue;  // being written
+  for (const std::string& name : home_.names_in("cursors")) {
+    if (name.starts_with(".")) continue;  // being written
     unsigned long long position = 0, epoch = 0;
     char of[2 * sizeof control_.hub_id + 1] = {};
-    const int fields = std::sscanf(read_small_file(entry.path().string()).c_str(), "%llu %llu %32s", &position, &epoch, of);
+    const int fields = std::sscanf(home_.read("cursors/" + name).c_str(), "%llu %llu %32s", &position, &epoch, of);
     const bool ours = (fields == 1 && control_.epoch == 1) || (fields == 3 && epoch == control_.epoch && std::strcmp(of, id) == 0);
     if (ours) found = std::max<u64>(found, position);
   }
@@ -147,7 +148,7 @@ inline u64 Attachment::committed_line() {
 inline void Attachment::rebuild() {
   namespace fs = std::filesystem;
   std::error_code ec;
-  const bool fresh = !fs::exists(directory_ + "/control", ec);
+  const bool fresh = !home_.exists("control");
 
   losses_.clear();
   const Accounts before = fresh ? Accounts{} : accounts_before();
@@ -186,8 +187,8 @@ inline void Attachment::rebuild() {
   views_ = Views(views_file.fd(), false, views_path);
   file_id(views_path, &views_id_);
   const Geometry geometry = Geometry::of(control_.segment_lines);
-  std::vector<u64> segments = Log(directory_ + "/log", geometry, control_.hub_id, 0).segments();
-  log_.emplace(directory_ + "/log", geometry, control_.hub_id, segments.empty() ? 0 : segments.front());
+  std::vector<u64> segments = Log(home_, geometry, control_.hub_id, 0).segments();
+  log_.emplace(home_, geometry, control_.hub_id, segments.empty() ? 0 : segments.front());
   arena_touched_ = 0;
   writer_views_ = Views();
   applier_.reset();
@@ -200,7 +201,7 @@ inline void Attachment::rebuild() {
   std::memcpy(header.boot_id, control_.boot_id, sizeof header.boot_id);
   header.bytes_fixed = ViewsLayout::kArena;
   FileId home;
-  if (!file_id(directory_ + "/locks", &home)) fail_errno("look up", directory_ + "/locks");
+  if (!home_.id("locks", &home)) fail_errno("look up", home_.path_of("locks"));
   header.home_device = u64(home.device);
   header.home_inode = u64(home.inode);
   write_words(slots_.header().settled, before);  // only now: what a death leaves behind says whose it is
@@ -218,13 +219,12 @@ inline void Attachment::rebuild() {
       hot.block[0].records = peek(reinterpret_cast<const SegmentHeader*>(first)->records_before);
     }
   }
-  for (const char* suffix : {"", ".old"}) {
+  for (const char* name : {kCheckpoint, kCheckpointBefore}) {
     if (fresh || hot.checkpoint_line != 0) break;
-    const std::string path = checkpoint_path() + suffix;
-    std::string data = read_small_file(path);
+    std::string data = home_.read(name);
     if (data.empty()) continue;
     try {
-      CheckpointReader checkpoint(std::move(data), control_.hub_id, path);
+      CheckpointReader checkpoint(std::move(data), control_.hub_id, home_.path_of(name));
       const u64 from = checkpoint.head().hub.block.head;
       known_head = std::max(known_head, from);
       if (segments.empty() || !sound_up_to(from)) continue;
@@ -256,6 +256,7 @@ inline void Attachment::rebuild() {
   Recovery recovery{*this, line};
   recovery.replay();
   replayed_ = recovery.records;
+  control_.epoch = std::max(control_.epoch, recovery.epoch);  // who began it died before the control file had it
   line = recovery.line;
   const u64 segment_at_end = geometry.segment_of(line);
   for (u64 segment : segments) {
@@ -263,7 +264,7 @@ inline void Attachment::rebuild() {
     log_->make_writable(segment, false);
     const u64 from = segment == segment_at_end ? line : geometry.first_line(segment);
     Recovery beyond{*this, from};
-    lost_records |= beyond.clean_beyond(geometry.segment_lines, cut_path(from));
+    lost_records |= beyond.clean_beyond(geometry.segment_lines, cut_name(from));
     u64 word;
     const u64 header_line = segment << geometry.shift;
     if (examine(log_->writable(header_line), header_line, geometry, &word) == Found::Record) continue;
@@ -271,11 +272,11 @@ inline void Attachment::rebuild() {
       log_->write_header(segment, control_.epoch);  // there are records behind it
       lost_records = true;
     } else {
-      ::unlink(log_->path_of(segment).c_str());  // made again when it is needed
+      log_->remove(segment);  // made again when it is needed
     }
   }
   segments = log_->segments();
-  log_.emplace(directory_ + "/log", geometry, control_.hub_id, segments.empty() ? segment_at_end : segments.front());
+  log_.emplace(home_, geometry, control_.hub_id, segments.empty() ? segment_at_end : segments.front());
   // Lines that a power loss took leave no trace where nothing behind them was stored. So unless the end is the clean one,
   // a reboot means that some reader may have seen sequences which now are free.
   if (line < known_head || (rebooted_ && line != clean_line)) lost_records = true;
@@ -290,8 +291,6 @@ inline void Attachment::rebuild() {
   }
   writer_views_.header().epoch = control_.epoch;
   put_release(writer_views_.header().ready, 1);
-  save_control();
-  memory_made_.clear();
 }
 
 }  // namespace tapehub

@@ -9,18 +9,18 @@ namespace tapehub {
 // power loss leaves it as it was or as it is meant to be. The caller holds kByteOpen.
 template <class Change>
 inline void Attachment::change_control(Change change) {
-  const std::string path = directory_ + "/control";
-  const std::string data = read_small_file(path);
+  const std::string path = home_.path_of("control");
+  const std::string data = home_.read("control");
   ControlFile control{};
   if (data.size() != sizeof control) fail(Cause::Format, "control file has " + std::to_string(data.size()) + " bytes, expected " +
                                                              std::to_string(sizeof control) + ": " + path);
   std::memcpy(&control, data.data(), sizeof control);
-  if (std::memcmp(control.hub_id, control_.hub_id, sizeof control.hub_id) != 0) {  // it took our place a moment ago
-    fail(Cause::Hub, "another hub lies there: " + directory_ + "; this process was attached to the one before");
+  if (std::memcmp(control.hub_id, control_.hub_id, sizeof control.hub_id) != 0) {  // somebody copied it here
+    fail(Cause::Hub, "control file is another hub's: " + path + "; restore this hub's own from a backup");
   }
   change(control);
   control.crc32c = crc32c(&control, offsetof(ControlFile, crc32c));
-  File file = File::open(path, O_WRONLY);
+  const File file = home_.open("control", O_WRONLY);
   if (::pwrite(file.fd(), &control, sizeof control, 0) != ssize_t(sizeof control)) fail_errno("write", path);
   if (::fsync(file.fd()) != 0) fail_errno("sync", path);
   crash_point();
@@ -29,7 +29,7 @@ inline void Attachment::change_control(Change change) {
 // As it is now: whoever changes it does not wait for the maintainer, nor the maintainer for anyone.
 inline Retention Attachment::retention() const {
   ControlFile control = control_;
-  const std::string data = read_small_file(directory_ + "/control");
+  const std::string data = home_.read("control");
   if (data.size() == sizeof control) {
     ControlFile now;
     std::memcpy(&now, data.data(), sizeof now);
@@ -104,7 +104,7 @@ inline Accounts Attachment::accounts_before() {
       return all_accounts(old, [](u32) { return false; }).accounts;
     }
   }
-  const std::string data = read_small_file(directory_ + "/accounts");
+  const std::string data = home_.read("accounts");
   AccountsFile file{};
   if (data.size() != sizeof file) return {};
   std::memcpy(&file, data.data(), sizeof file);
@@ -121,7 +121,7 @@ inline Accounts Attachment::accounts_before() {
 }
 
 inline void Attachment::save_accounts(bool all_left) {
-  const std::string there = read_small_file(directory_ + "/control");
+  const std::string there = home_.read("control");
   const size_t at = offsetof(ControlFile, hub_id), bytes = sizeof control_.hub_id;
   if (there.size() < at + bytes || std::memcmp(there.data() + at, control_.hub_id, bytes) != 0) return;  // another hub's place
   const Standing now = all_accounts(slots_, [&](u32 i) { return !all_left && locks_->holder(kByteSlots + i) != 0; });
@@ -135,7 +135,7 @@ inline void Attachment::save_accounts(bool all_left) {
   constexpr Accounts kNone{};
   const bool nothing = saved_accounts_.magic == 0 && std::memcmp(&file.accounts, &kNone, sizeof kNone) == 0;
   if (nothing || std::memcmp(&file, &saved_accounts_, sizeof file) == 0) return;
-  write_file_atomically(directory_ + "/accounts", &file, sizeof file);
+  home_.write_atomically("accounts", &file, sizeof file);
   saved_accounts_ = file;
 }
 

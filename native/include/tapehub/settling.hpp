@@ -58,6 +58,14 @@ inline void Hub::settle_as_it_leaves() noexcept {
   }
 }
 
+// Sequences from here on belong to the new epoch.
+inline void Hub::log_epoch() {
+  RecordInput input;
+  input.kind = Kind::Epoch;
+  input.fixed1 = at_.control().epoch;
+  publish_record(input);
+}
+
 // CLOCK_BOOTTIME began anew with the machine, and a virtual clock is anchored in it: as it stands it would jump, back or far
 // ahead. It goes on at the newest stamp that was given under it; while the machine was off it stood.
 inline void Hub::anchor_clock_anew() {

@@ -12,7 +12,7 @@
 #include <mutex>
 #include <set>
 
-#include "system.hpp"
+#include "directory.hpp"
 
 namespace tapehub {
 
@@ -24,19 +24,19 @@ inline constexpr off_t kByteSlots = 16;
 
 class ProcessLocks {
  public:
-  explicit ProcessLocks(const std::string& path) : file_(File::open(path, O_RDWR | O_CREAT)), path_(path) {}
+  explicit ProcessLocks(File file) : file_(std::move(file)) {}
 
   // The locks of one hub directory, opened once a process.
-  static std::shared_ptr<ProcessLocks> of(const std::string& path) {
+  static std::shared_ptr<ProcessLocks> of(const Directory& home) {
     Registry& registry = Registry::get();
     std::lock_guard guard(registry.mutex);
     FileId id;
-    if (!file_id(path, &id)) {
-      File::open(path, O_RDWR | O_CREAT);
-      if (!file_id(path, &id)) fail_errno("look up", path);
+    if (!home.id("locks", &id)) {
+      home.open("locks", O_RDWR | O_CREAT);
+      if (!home.id("locks", &id)) fail_errno("look up", home.path_of("locks"));
     }
     auto& known = registry.locks[{id.device, id.inode}];
-    if (!known) known = std::make_shared<ProcessLocks>(path);
+    if (!known) known = std::make_shared<ProcessLocks>(home.open("locks", O_RDWR | O_CREAT));
     return known;
   }
   static u32 forks() { return forks_.load(std::memory_order_relaxed); }
@@ -69,7 +69,6 @@ class ProcessLocks {
     if (mine(byte)) return ::getpid();
     return byte_lock_holder(file_.fd(), byte);
   }
-  const std::string& path() const { return path_; }
 
  private:
   struct Registry {
@@ -98,7 +97,6 @@ class ProcessLocks {
   std::mutex mutex_;
   std::set<off_t> held_;
   File file_;
-  std::string path_;
 };
 
 // The slots file: what readers and producers say of themselves. Mapped read-write by everyone, held by nobody's word.

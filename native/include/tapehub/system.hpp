@@ -57,21 +57,18 @@ inline void cpu_pause() {
 // A hub is its owner's alone, or a group's too. Then its directories have the group's set-id and write bits, so that
 // whatever is made in them belongs to the group, and files take after their directory.
 inline constexpr gid_t kNoGroup = gid_t(-1);
+inline gid_t group_of(const struct stat& directory) {
+  constexpr mode_t kShared = S_ISGID | S_IWGRP;
+  return (directory.st_mode & kShared) == kShared ? directory.st_gid : kNoGroup;
+}
 inline gid_t shared_group(const std::string& directory) {
   struct stat st;
-  constexpr mode_t kShared = S_ISGID | S_IWGRP;
-  return ::stat(directory.c_str(), &st) == 0 && (st.st_mode & kShared) == kShared ? st.st_gid : kNoGroup;
+  return ::stat(directory.c_str(), &st) == 0 ? group_of(st) : kNoGroup;
 }
-inline void restrict_directory(const std::string& directory, gid_t group) {
-  if (group == kNoGroup) {
-    ::chmod(directory.c_str(), 0700);
-    return;
-  }
-  if (::chown(directory.c_str(), uid_t(-1), group) != 0 || ::chmod(directory.c_str(), 02770) != 0) {
-    fail_errno("give to group " + std::to_string(group), directory);
-  }
+inline gid_t shared_group(int directory) {
+  struct stat st;
+  return ::fstat(directory, &st) == 0 ? group_of(st) : kNoGroup;
 }
-
 class File {
  public:
   File() = default;
@@ -110,18 +107,33 @@ class File {
   int fd_ = -1;
 };
 
+inline void restrict_directory(const File& directory, gid_t group, const std::string& path) {
+  if (group == kNoGroup) {
+    ::fchmod(directory.fd(), 0700);
+  } else if (::fchown(directory.fd(), uid_t(-1), group) != 0 || ::fchmod(directory.fd(), 02770) != 0) {
+    fail_errno("give to group " + std::to_string(group), path);
+  }
+}
+inline void restrict_directory(const std::string& path, gid_t group) {
+  restrict_directory(File::open(path, O_RDONLY | O_DIRECTORY), group, path);
+}
+
 struct FileId {
   dev_t device = 0;
   ino_t inode = 0;
-  i64 ctime_ns = 0;
-  bool operator==(const FileId& other) const { return device == other.device && inode == other.inode; }
+  bool operator==(const FileId& other) const = default;
 };
 
 inline bool file_id(const std::string& path, FileId* out) {
   struct stat st;
   if (::stat(path.c_str(), &st) != 0) return false;
-  *out = {st.st_dev, st.st_ino, 0};
+  *out = {st.st_dev, st.st_ino};
   return true;
+}
+
+inline FileId file_id(const File& file) {
+  struct stat st;
+  return ::fstat(file.fd(), &st) == 0 ? FileId{st.st_dev, st.st_ino} : FileId{};
 }
 
 inline u64 file_size(int fd) {
@@ -140,35 +152,26 @@ inline int allocate(int fd, u64 offset, u64 bytes) {
 #endif
 }
 
-inline void write_file_atomically(const std::string& path, const void* data, size_t bytes) {
-  const std::string temporary = path + ".tmp";
-  {
-    File file = File::open(temporary, O_WRONLY | O_CREAT | O_TRUNC);
-    auto* p = static_cast<const char*>(data);
-    for (size_t done = 0; done < bytes;) {
-      ssize_t n = ::write(file.fd(), p + done, bytes - done);
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) fail_errno("write", temporary);
-      done += size_t(n);
-    }
-    if (::fsync(file.fd()) != 0) fail_errno("sync", temporary);
+inline void write_whole(const File& file, const void* data, size_t bytes, const std::string& path) {
+  auto* p = static_cast<const char*>(data);
+  for (size_t done = 0; done < bytes;) {
+    const ssize_t n = ::write(file.fd(), p + done, bytes - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail_errno("write", path);
+    done += size_t(n);
   }
-  crash_point();
-  if (::rename(temporary.c_str(), path.c_str()) != 0) fail_errno("rename into place", path);
-  crash_point();
-  const auto parent = std::filesystem::path(path).parent_path().string();
-  if (File dir = File::try_open(parent, O_RDONLY | O_DIRECTORY)) ::fsync(dir.fd());
 }
 
-inline std::string read_small_file(const std::string& path) {
+// Nothing of a file that cannot be read.
+inline std::string read_whole(const File& file) {
   std::string out;
-  if (FILE* f = std::fopen(path.c_str(), "rb")) {
-    char buffer[4096];
-    for (size_t n; (n = std::fread(buffer, 1, sizeof buffer, f)) > 0;) out.append(buffer, n);
-    std::fclose(f);
+  char buffer[4096];
+  for (ssize_t n; file && ((n = ::read(file.fd(), buffer, sizeof buffer)) > 0 || (n < 0 && errno == EINTR));) {
+    if (n > 0) out.append(buffer, size_t(n));
   }
   return out;
 }
+inline std::string read_small_file(const std::string& path) { return read_whole(File::try_open(path, O_RDONLY)); }
 
 inline std::string boot_id() {
   std::string id = read_small_file("/proc/sys/kernel/random/boot_id");

@@ -188,25 +188,23 @@ inline void Hub::drop_old_segments() {
   const u64 checkpointed = peek(hot.checkpoint_line), newest = geometry.segment_of(peek(hot.head));
   const Retention keep = at_.retention();
   u64 released = UINT64_MAX;
-  std::error_code ec;
-  for (auto& entry : std::filesystem::directory_iterator(at_.directory() + "/cursors", ec)) {
-    const std::string text = read_small_file(entry.path().string());
+  for (const std::string& name : at_.home().names_in("cursors")) {
+    const std::string text = at_.home().read("cursors/" + name);
     if (!text.empty()) released = std::min<u64>(released, std::strtoull(text.c_str(), nullptr, 10));
   }
   u64 total = segments.size() * geometry.segment_bytes();
   for (u64 segment : segments) {
     const u64 end = geometry.end_line(segment);
     if (segment + 1 >= newest || end > checkpointed) break;
-    const std::string path = log().path_of(segment);
     struct stat st;
-    if (::stat(path.c_str(), &st) != 0) break;
+    if (!at_.home().status(Log::name_of(segment), &st)) break;
     const i64 age = wall_ns() - (i64(st.st_mtim.tv_sec) * kSecond + st.st_mtim.tv_nsec);
     const bool over = total > keep.bytes || age > keep.ns;
     const bool far_over = total > 2 * keep.bytes;  // a cursor that was given up may not fill the disk
     if (!over || (end > released && !far_over)) break;
     if (!at_.locks().try_lock(kByteExtend)) break;  // nobody makes it again meanwhile; else another time
     put_release(hot.oldest_line, geometry.first_line(segment + 1));
-    const bool gone = ::unlink(path.c_str()) == 0;
+    const bool gone = log().remove(segment);
     at_.locks().unlock(kByteExtend);
     if (!gone) break;
     total -= geometry.segment_bytes();

@@ -144,7 +144,6 @@ def test_garbled_cursor_is_named(hub: DataHub) -> None:
 
 def replace(place: Path, ticks: int) -> tuple[DataHub, list[int]]:
     place.rename(place.with_name("before"))
-    time.sleep(0.5)  # before it looks, ten times a second, the old hub's helper may make a segment under this name
     new = open_small(place)
     return new, [new.update_tick(tick(n)) for n in range(ticks)]
 

@@ -293,6 +293,15 @@ class Applier {
   void count_pending(Work& work);
   void clear(Work& work, u64 seq);
   void gap(Work& work, i64 from, i64 to, bool lasts);
+  void clock(const RecordHead& head, u64 seq, const unsigned char* payload);
+  void sessions(const RecordHead& head, const unsigned char* payload);
+  void zone(const RecordHead& head, const unsigned char* payload);
+  void definition(const unsigned char* payload);
+  void source(const unsigned char* payload);
+  void new_channel(const RecordHead& head);
+  void clear_all(const RecordHead& head, u64 seq);
+  void order_flow(Work& work, const RecordHead& head, u64 seq);
+  void apply_to_channel(Work& work, const RecordHead& head, u64 word, const unsigned char* payload);
   void apply(const unsigned char* bytes, u64 word);
 
   const Views& views_;

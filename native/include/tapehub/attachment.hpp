@@ -277,6 +277,10 @@ class Attachment {
     return home_.id("locks", &id) && header.home_device == u64(id.device) && header.home_inode == u64(id.inode);
   }
   void remove_left_over_memory(const std::string& root);
+  void make_memory_directory();
+  Views make_memory_files(const Accounts& before);
+  void restore_checkpoint(const Views& into, const std::vector<u64>& segments, u64* known_head);
+  bool clean_tail(u64 line, const std::vector<u64>& segments);
   void rebuild();
   void take_slot();
   static void sweep_orphans(const std::string& root);

@@ -126,6 +126,130 @@ inline void Applier::gap(Work& work, i64 from, i64 to, bool lasts) {
   work.rare_changed = true;
 }
 
+// ---------------------------------------------------------------- of the hub as a whole
+
+inline void Applier::clock(const RecordHead& head, u64 seq, const unsigned char* payload) {
+  read_words(rare_.clock, *reinterpret_cast<const ClockBody*>(payload));
+  hub_.clock_mode = rare_.clock.mode;
+  hub_.watermark_mode = rare_.clock.watermark_mode;
+  if (head.flags & kClockGoesOn) return;  // same time line: only who moves the watermark has changed
+  hub_.clock_seq = seq;
+  hub_.watermark_ns = rare_.clock.watermark_ns;
+  hub_.ts_event_max = kTimeNever;
+}
+
+inline void Applier::sessions(const RecordHead& head, const unsigned char* payload) {
+  if (head.fixed[1] >= kCalendarsMax || head.fixed[0] != sizeof(SessionTableBody)) return;
+  SessionTableBody body;
+  read_words(body, *reinterpret_cast<const SessionTableBody*>(payload));
+  SessionTable& copies = hot_.sessions[head.fixed[1]];
+  const u64 flip = peek(copies.flip);
+  fence_release();
+  write_words(copies.body[(flip + 1) & 1], body);
+  put_release(copies.flip, flip + 1);
+}
+
+inline void Applier::zone(const RecordHead& head, const unsigned char* payload) {
+  const u64 n = std::min<u64>(head.fixed[1], 192);
+  auto* rows = reinterpret_cast<const i64*>(payload);
+  for (u64 i = 0; i < n; ++i) {
+    put(hot_.zone_from[i], rows[2 * i]);
+    put(hot_.zone_offset[i], rows[2 * i + 1]);
+  }
+  put_release(hot_.zone_count, n);
+  renew_zone();
+}
+
+inline void Applier::definition(const unsigned char* payload) {
+  InstrumentRow row;
+  read_words(row, *reinterpret_cast<const InstrumentRow*>(payload));
+  if (row.id >= kInstrumentsMax) return;
+  if (row.id < peek(hot_.instruments) && row.primary_channel == kNone16) {
+    row.primary_channel = peek(views_.instrument(row.id).primary_channel);
+  }
+  Instrument& copies = views_.instrument_copies(row.id);
+  const u64 flip = peek(copies.flip);
+  fence_release();
+  write_words(copies.row[(flip + 1) & 1], row);
+  put_release(copies.flip, flip + 1);
+  if (row.id >= peek(hot_.instruments)) put_release(hot_.instruments, row.id + 1);
+}
+
+inline void Applier::source(const unsigned char* payload) {
+  SourceRow row;
+  read_words(row, *reinterpret_cast<const SourceRow*>(payload));
+  if (row.id >= kSourcesMax) return;
+  write_words(views_.source(row.id), row);
+  if (row.id >= peek(hot_.sources)) put_release(hot_.sources, u64(row.id) + 1);
+}
+
+inline void Applier::new_channel(const RecordHead& head) {
+  const u64 id = head.fixed[1];
+  if (id >= kChannelsMax) return;
+  Channel& shared = views_.channel(u32(id));
+  const InstrumentRow& row = views_.instrument(head.instrument);
+  put(shared.instrument, head.instrument);
+  put(shared.source, head.source);
+  put(shared.week_days, row.week_days);
+  put(shared.block[0].ts_event_max, kTimeNever);
+  put(shared.block[0].ring_top, kTimeNever);
+  if (peek(row.primary_channel) == kNone16) put(views_.instrument(head.instrument).primary_channel, u16(id));
+  if (id >= peek(hot_.channels)) put_release(hot_.channels, id + 1);
+  put_release(views_.channel_slot(head.instrument, head.source), u16(id + 1));
+}
+
+inline void Applier::clear_all(const RecordHead& head, u64 seq) {
+  if (head.instrument == kNone16) {
+    for (u64 one = 0, n = peek(hot_.channels); one < n; ++one) {
+      if (applied_seq(u16(one)) < seq) clear(work_on(u16(one)), seq);
+    }
+    return;
+  }
+  for (u32 source = 0; source < kSourcesMax; ++source) {
+    const u16 one = channel_of(head.instrument, u8(source));
+    if (one != kNone16 && applied_seq(one) < seq) clear(work_on(one), seq);
+  }
+}
+
+// ---------------------------------------------------------------- of one channel
+
+// The latest is that of the greatest ts_event; a new clock and a clear begin anew.
+inline void Applier::order_flow(Work& work, const RecordHead& head, u64 seq) {
+  ChannelRare& rare = rare_of(work);
+  if (rare.flow_seq == 0 || rare.flow_clock_seq != hub_.clock_seq || head.ts_event >= rare.ts_flow_event) {
+    rare.flow_seq = seq;
+    rare.ts_flow_event = head.ts_event;
+    rare.flow_clock_seq = hub_.clock_seq;
+  }
+  work.rare.ts_flow_arrival = head.ts_publish;
+  ++work.rare.flow_updates;
+  work.rare_changed = true;
+}
+
+inline void Applier::apply_to_channel(Work& work, const RecordHead& head, u64 word, const unsigned char* payload) {
+  switch (word_kind(word)) {
+    case Kind::Candle: {
+      CandleBody body;
+      read_words(body, *reinterpret_cast<const CandleBody*>(payload));
+      const auto status = CandleStatus(body.status);
+      if (status != CandleStatus::Revised && status != CandleStatus::Superseded) pushed_candle(work, head, body);
+      break;
+    }
+    case Kind::OrderFlow: order_flow(work, head, word_seq(word)); break;
+    case Kind::State:
+      rare_of(work).state = head.fixed[1];
+      work.rare.ts_state = head.ts_event;
+      work.rare_changed = true;
+      break;
+    case Kind::Gap: {
+      const bool lasts = head.flags & kGapLasts;
+      gap(work, i64(head.fixed[1]), lasts ? INT64_MAX : i64(head.fixed[2]), lasts);
+      break;
+    }
+    default: break;
+  }
+}
+
 inline void Applier::apply(const unsigned char* bytes, u64 word) {
   RecordHead head;
   read_words(head, *reinterpret_cast<const RecordHead*>(bytes));
@@ -143,128 +267,24 @@ inline void Applier::apply(const unsigned char* bytes, u64 word) {
     put(hot_.definitions, seq);  // by sequence, so that applying it again changes nothing
   }
   switch (kind) {
-    case Kind::Watermark:
-      if (head.ts_event > hub_.watermark_ns) hub_.watermark_ns = head.ts_event;
+    case Kind::Watermark: hub_.watermark_ns = std::max(hub_.watermark_ns, head.ts_event); break;
+    case Kind::Clock: clock(head, seq, payload); break;
+    case Kind::Calendar:
+      if (head.flags & kCalendarSessions) sessions(head, payload); else zone(head, payload);
       break;
-    case Kind::Clock: {
-      read_words(rare_.clock, *reinterpret_cast<const ClockBody*>(payload));
-      hub_.clock_mode = rare_.clock.mode;
-      hub_.watermark_mode = rare_.clock.watermark_mode;
-      if (head.flags & kClockGoesOn) break;  // same time line: only who moves the watermark has changed
-      hub_.clock_seq = seq;
-      hub_.watermark_ns = rare_.clock.watermark_ns;
-      hub_.ts_event_max = kTimeNever;
+    case Kind::Definition: definition(payload); break;
+    case Kind::Source: source(payload); break;
+    case Kind::Channel:
+      if (channel == kNone16) new_channel(head);
       break;
-    }
-    case Kind::Calendar: {
-      if (head.flags & kCalendarSessions) {
-        if (head.fixed[1] >= kCalendarsMax || head.fixed[0] != sizeof(SessionTableBody)) break;
-        SessionTableBody body;
-        read_words(body, *reinterpret_cast<const SessionTableBody*>(payload));
-        SessionTable& copies = hot_.sessions[head.fixed[1]];
-        const u64 flip = peek(copies.flip);
-        fence_release();
-        write_words(copies.body[(flip + 1) & 1], body);
-        put_release(copies.flip, flip + 1);
-        break;
-      }
-      const u64 n = std::min<u64>(head.fixed[1], 192);
-      auto* rows = reinterpret_cast<const i64*>(payload);
-      for (u64 i = 0; i < n; ++i) {
-        put(hot_.zone_from[i], rows[2 * i]);
-        put(hot_.zone_offset[i], rows[2 * i + 1]);
-      }
-      put_release(hot_.zone_count, n);
-      renew_zone();
-      break;
-    }
-    case Kind::Definition: {
-      InstrumentRow row;
-      read_words(row, *reinterpret_cast<const InstrumentRow*>(payload));
-      if (row.id >= kInstrumentsMax) break;
-      if (row.id < peek(hot_.instruments) && row.primary_channel == kNone16) {
-        row.primary_channel = peek(views_.instrument(row.id).primary_channel);
-      }
-      Instrument& copies = views_.instrument_copies(row.id);
-      const u64 flip = peek(copies.flip);
-      fence_release();
-      write_words(copies.row[(flip + 1) & 1], row);
-      put_release(copies.flip, flip + 1);
-      if (row.id >= peek(hot_.instruments)) put_release(hot_.instruments, row.id + 1);
-      break;
-    }
-    case Kind::Source: {
-      SourceRow row;
-      read_words(row, *reinterpret_cast<const SourceRow*>(payload));
-      if (row.id >= kSourcesMax) break;
-      write_words(views_.source(row.id), row);
-      if (row.id >= peek(hot_.sources)) put_release(hot_.sources, u64(row.id) + 1);
-      break;
-    }
-    case Kind::Channel: {
-      const u64 id = head.fixed[1];
-      if (id >= kChannelsMax || channel != kNone16) break;
-      Channel& shared = views_.channel(u32(id));
-      const InstrumentRow& row = views_.instrument(head.instrument);
-      put(shared.instrument, head.instrument);
-      put(shared.source, head.source);
-      put(shared.week_days, row.week_days);
-      put(shared.block[0].ts_event_max, kTimeNever);
-      put(shared.block[0].ring_top, kTimeNever);
-      if (peek(row.primary_channel) == kNone16) put(views_.instrument(head.instrument).primary_channel, u16(id));
-      if (id >= peek(hot_.channels)) put_release(hot_.channels, id + 1);
-      put_release(views_.channel_slot(head.instrument, head.source), u16(id + 1));
-      break;
-    }
-    case Kind::Clear:
-      if (head.instrument == kNone16) {
-        for (u64 one = 0, n = peek(hot_.channels); one < n; ++one) {
-          if (applied_seq(u16(one)) < seq) clear(work_on(u16(one)), seq);
-        }
-        break;
-      }
-      for (u32 source = 0; source < kSourcesMax; ++source) {
-        const u16 one = channel_of(head.instrument, u8(source));
-        if (one != kNone16 && applied_seq(one) < seq) clear(work_on(one), seq);
-      }
-      break;
-    case Kind::Candle:
-      if (channel != kNone16 && applied_seq(channel) < seq) {
-        CandleBody body;
-        read_words(body, *reinterpret_cast<const CandleBody*>(payload));
-        const auto status = CandleStatus(body.status);
-        if (status != CandleStatus::Revised && status != CandleStatus::Superseded) {
-          pushed_candle(work_on(channel), head, body);
-        }
-      }
-      break;
-    case Kind::OrderFlow:
-      if (channel != kNone16 && applied_seq(channel) < seq) {
-        Work& work = work_on(channel);
-        ChannelRare& rare = rare_of(work);  // latest is the greatest ts_event; a new clock and a clear begin anew
-        if (rare.flow_seq == 0 || rare.flow_clock_seq != hub_.clock_seq || head.ts_event >= rare.ts_flow_event) {
-          rare.flow_seq = seq;
-          rare.ts_flow_event = head.ts_event;
-          rare.flow_clock_seq = hub_.clock_seq;
-        }
-        work.rare.ts_flow_arrival = head.ts_publish;
-        ++work.rare.flow_updates;
-        work.rare_changed = true;
-      }
-      break;
-    case Kind::State:
-      if (channel != kNone16 && applied_seq(channel) < seq) {
-        Work& work = work_on(channel);
-        rare_of(work).state = head.fixed[1];
-        work.rare.ts_state = head.ts_event;
-        work.rare_changed = true;
-      }
-      break;
+    case Kind::Clear: clear_all(head, seq); break;
     case Kind::Gap:
-      if (channel != kNone16 && applied_seq(channel) < seq && !(head.flags & kGapNoted)) {
-        gap(work_on(channel), i64(head.fixed[1]), head.flags & kGapLasts ? INT64_MAX : i64(head.fixed[2]),
-            head.flags & kGapLasts);
-      }
+      if (head.flags & kGapNoted) break;
+      [[fallthrough]];
+    case Kind::Candle:
+    case Kind::OrderFlow:
+    case Kind::State:
+      if (channel != kNone16 && applied_seq(channel) < seq) apply_to_channel(work_on(channel), head, word, payload);
       break;
     default: break;
   }

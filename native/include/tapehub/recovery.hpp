@@ -145,15 +145,10 @@ inline u64 Attachment::committed_line() {
   return found;
 }
 
-inline void Attachment::rebuild() {
-  namespace fs = std::filesystem;
-  std::error_code ec;
-  const bool fresh = !home_.exists("control");
+// ---------------------------------------------------------------- rebuild
 
-  losses_.clear();
-  const Accounts before = fresh ? Accounts{} : accounts_before();
-
-  // A memory directory of this hub's own, so that two incarnations never meet.
+// A memory directory of this hub's own, so that two incarnations never meet.
+inline void Attachment::make_memory_directory() {
   std::string root = options_.memory_root;
   if (root.empty()) root = ::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : directory_;
   remove_left_over_memory(root);
@@ -164,105 +159,87 @@ inline void Attachment::rebuild() {
   const std::string memory = root + id;
   sweep_orphans(root);
   if (memory.size() >= sizeof control_.memory_dir) fail(Cause::Invalid, "path of the memory directory is too long: " + memory);
-  fs::create_directories(memory, ec);
+  std::error_code ec;
+  std::filesystem::create_directories(memory, ec);
   if (ec) fail_errno("create the memory directory", memory, ec.value());
   memory_made_ = memory;
   restrict_directory(memory, shared_group(directory_));
   std::memset(control_.memory_dir, 0, sizeof control_.memory_dir);
   std::memcpy(control_.memory_dir, memory.data(), memory.size());
-  const std::string boot = boot_id();
-  rebooted_ = !fresh && boot != control_.boot_id;
-  const u64 clean_line = std::exchange(control_.clean_line, 0);  // to be set again by the last one that leaves
-  std::memset(control_.boot_id, 0, sizeof control_.boot_id);
-  std::memcpy(control_.boot_id, boot.data(), boot.size());
-  { File origin = File::open(memory + "/hub", O_WRONLY | O_CREAT | O_TRUNC);
-    if (::write(origin.fd(), directory_.data(), directory_.size()) < 0) fail_errno("write", memory + "/hub"); }
+  const File origin = File::open(memory + "/hub", O_WRONLY | O_CREAT | O_TRUNC);
+  write_whole(origin, directory_.data(), directory_.size(), memory + "/hub");
+}
 
-  const std::string views_path = memory + "/views", slots_path = memory + "/slots";
-  File slots_file = File::open(slots_path, O_RDWR | O_CREAT | O_TRUNC);
+// Slots and views as they are before anything is published. Returns the views to write to.
+inline Views Attachment::make_memory_files(const Accounts& before) {
+  const std::string views_path = memory_dir() + "/views", slots_path = memory_dir() + "/slots";
+  const File slots_file = File::open(slots_path, O_RDWR | O_CREAT | O_TRUNC);
   if (int code = allocate(slots_file.fd(), 0, Slots::kBytes)) fail_errno("allocate", slots_path, code);
   slots_ = Slots(slots_file.fd(), slots_path);
-  File views_file = File::open(views_path, O_RDWR | O_CREAT | O_TRUNC);
+  const File views_file = File::open(views_path, O_RDWR | O_CREAT | O_TRUNC);
   if (int code = allocate(views_file.fd(), 0, ViewsLayout::kArena)) fail_errno("allocate", views_path, code);
   views_ = Views(views_file.fd(), false, views_path);
-  file_id(views_path, &views_id_);
-  const Geometry geometry = Geometry::of(control_.segment_lines);
-  std::vector<u64> segments = Log(home_, geometry, control_.hub_id, 0).segments();
-  log_.emplace(home_, geometry, control_.hub_id, segments.empty() ? 0 : segments.front());
-  arena_touched_ = 0;
-  writer_views_ = Views();
-  applier_.reset();
-  Views writable_views(views_file.fd(), true, views_path);
-  Hot& hot = writable_views.hot();
-  ViewsHeader& header = writable_views.header();
+  views_id_ = file_id(views_file);
+  Views made(views_file.fd(), true, views_path);
+  ViewsHeader& header = made.header();
   header.magic = kMagic;
   header.format = kFormat;
   std::memcpy(header.hub_id, control_.hub_id, 16);
   std::memcpy(header.boot_id, control_.boot_id, sizeof header.boot_id);
   header.bytes_fixed = ViewsLayout::kArena;
-  FileId home;
-  if (!home_.id("locks", &home)) fail_errno("look up", home_.path_of("locks"));
-  header.home_device = u64(home.device);
-  header.home_inode = u64(home.inode);
+  FileId locks;
+  if (!home_.id("locks", &locks)) fail_errno("look up", home_.path_of("locks"));
+  header.home_device = u64(locks.device);
+  header.home_inode = u64(locks.inode);
   write_words(slots_.header().settled, before);  // only now: what a death leaves behind says whose it is
-  for (u32 i = 0; i < kInstrumentsMax; ++i) writable_views.instrument(i).primary_channel = kNone16;
+  for (u32 i = 0; i < kInstrumentsMax; ++i) made.instrument(i).primary_channel = kNone16;
+  Hot& hot = made.hot();
   hot.rare[1].seq = kUnset;
   hot.block[0].ts_event_max = kTimeNever;
   hot.block[0].watermark_ns = kTimeNever;
+  return made;
+}
 
-  u64 line = segments.empty() ? kHeaderLines : geometry.first_line(segments.front());
-  u64 known_head = std::max(clean_line, committed_line());  // some process was that far once
-  hot.block[0].head = line;
-  hot.head = line;
-  if (!segments.empty()) {
-    if (const unsigned char* first = log_->line(segments.front() << geometry.shift)) {
-      hot.block[0].records = peek(reinterpret_cast<const SegmentHeader*>(first)->records_before);
-    }
-  }
+// The newest sound checkpoint into empty views: hot.checkpoint_line says from where on the log is to be replayed. Where
+// there is none, and no line that all begins with, nobody knows what the instruments are called.
+inline void Attachment::restore_checkpoint(const Views& into, const std::vector<u64>& segments, u64* known_head) {
+  Hot& hot = into.hot();
   for (const char* name : {kCheckpoint, kCheckpointBefore}) {
-    if (fresh || hot.checkpoint_line != 0) break;
+    if (hot.checkpoint_line != 0) break;
     std::string data = home_.read(name);
     if (data.empty()) continue;
     try {
       CheckpointReader checkpoint(std::move(data), control_.hub_id, home_.path_of(name));
       const u64 from = checkpoint.head().hub.block.head;
-      known_head = std::max(known_head, from);
+      *known_head = std::max(*known_head, from);
       if (segments.empty() || !sound_up_to(from)) continue;
       const u64 chunks = checkpoint.chunks_needed();
-      if (int code = allocate(views_file.fd(), ViewsLayout::kArena, chunks * kChunkBytes)) {
-        fail_errno("allocate", views_path, code);
+      const std::string path = memory_dir() + "/views";
+      if (int code = allocate(File::open(path, O_RDWR).fd(), ViewsLayout::kArena, chunks * kChunkBytes)) {
+        fail_errno("allocate", path, code);
       }
       hot.arena_ready = chunks;
-      checkpoint.restore(writable_views);
-      line = from;
+      checkpoint.restore(into);
       hot.checkpoint_line = from;
     } catch (const Error& error) {
       if (error.cause != Cause::Format) throw;  // a damaged checkpoint only costs time: the log has everything
     }
   }
   if (!segments.empty() && segments.front() > 0 && hot.checkpoint_line == 0) {
-    fs::remove_all(memory, ec);
     fail(Cause::Format, "no sound checkpoint, and the log begins at segment " + std::to_string(segments.front()) +
                             ", expected 0: what its instruments are called is lost: " + directory_ +
                             "; restore the file \"checkpoint\" from a backup");
   }
-  take_slot();
-  writer_views_ = std::move(writable_views);
-  applier_.emplace(writer_views_, PriceBasis(control_.price_basis), control_.grace_ns);
-  grow_arena(applier_->chunks_for(kBatchRecords));
+}
 
+// Nothing behind a line may look like a record later. Returns true when something was there that could have been one.
+inline bool Attachment::clean_tail(u64 line, const std::vector<u64>& segments) {
+  const Geometry& geometry = log_->geometry();
   bool lost_records = false;
-  for (u64 segment : segments) lost_records |= restore_segment_size(segment);
-  Recovery recovery{*this, line};
-  recovery.replay();
-  replayed_ = recovery.records;
-  control_.epoch = std::max(control_.epoch, recovery.epoch);  // who began it died before the control file had it
-  line = recovery.line;
-  const u64 segment_at_end = geometry.segment_of(line);
   for (u64 segment : segments) {
-    if (segment < segment_at_end) continue;
+    if (segment < geometry.segment_of(line)) continue;
     log_->make_writable(segment, false);
-    const u64 from = segment == segment_at_end ? line : geometry.first_line(segment);
+    const u64 from = segment == geometry.segment_of(line) ? line : geometry.first_line(segment);
     Recovery beyond{*this, from};
     lost_records |= beyond.clean_beyond(geometry.segment_lines, cut_name(from));
     u64 word;
@@ -275,16 +252,62 @@ inline void Attachment::rebuild() {
       log_->remove(segment);  // made again when it is needed
     }
   }
+  return lost_records;
+}
+
+// The views anew, from checkpoint and log, with nobody attached. The control file is written by let_others_in().
+inline void Attachment::rebuild() {
+  const bool fresh = !home_.exists("control");
+  losses_.clear();
+  const Accounts before = fresh ? Accounts{} : accounts_before();
+  make_memory_directory();
+  const std::string boot = boot_id();
+  rebooted_ = !fresh && boot != control_.boot_id;
+  std::memset(control_.boot_id, 0, sizeof control_.boot_id);
+  std::memcpy(control_.boot_id, boot.data(), boot.size());
+  const u64 clean_line = std::exchange(control_.clean_line, 0);  // to be set again by the last one that leaves
+  u64 known_head = std::max(clean_line, committed_line());       // some process was that far once
+
+  arena_touched_ = 0;
+  writer_views_ = Views();
+  applier_.reset();
+  Views made = make_memory_files(before);
+  const Geometry geometry = Geometry::of(control_.segment_lines);
+  std::vector<u64> segments = Log(home_, geometry, control_.hub_id, 0).segments();
+  const auto open_log = [&](u64 first) { log_.emplace(home_, geometry, control_.hub_id, first); };
+  open_log(segments.empty() ? 0 : segments.front());
+  u64 line = segments.empty() ? kHeaderLines : geometry.first_line(segments.front());
+  made.hot().block[0].head = line;
+  made.hot().head = line;
+  if (!segments.empty()) {
+    if (const unsigned char* first = log_->line(segments.front() << geometry.shift)) {
+      made.hot().block[0].records = peek(reinterpret_cast<const SegmentHeader*>(first)->records_before);
+    }
+  }
+  restore_checkpoint(made, segments, &known_head);
+  take_slot();
+  writer_views_ = std::move(made);
+  applier_.emplace(writer_views_, PriceBasis(control_.price_basis), control_.grace_ns);
+  grow_arena(applier_->chunks_for(kBatchRecords));
+
+  bool lost_records = false;
+  for (u64 segment : segments) lost_records |= restore_segment_size(segment);
+  Hot& hot = writer_views_.hot();
+  Recovery recovery{*this, std::max(line, peek(hot.checkpoint_line))};
+  recovery.replay();
+  replayed_ = recovery.records;
+  control_.epoch = std::max(control_.epoch, recovery.epoch);  // who began it died before the control file had it
+  line = recovery.line;
+  lost_records |= clean_tail(line, segments);
   segments = log_->segments();
-  log_.emplace(home_, geometry, control_.hub_id, segments.empty() ? segment_at_end : segments.front());
+  open_log(segments.empty() ? geometry.segment_of(line) : segments.front());
   // Lines that a power loss took leave no trace where nothing behind them was stored. So unless the end is the clean one,
   // a reboot means that some reader may have seen sequences which now are free.
   if (line < known_head || (rebooted_ && line != clean_line)) lost_records = true;
   if (!lost_records) found_clean_ = clean_line;
-  Hot& live = writer_views_.hot();
-  put(live.oldest_line, segments.empty() ? line : geometry.first_line(segments.front()));
-  put(live.synced_line, std::max(peek(live.checkpoint_line), peek(live.oldest_line)));
-  put(live.ready_line, segments.empty() ? 0 : geometry.end_line(segments.back()));
+  put(hot.oldest_line, segments.empty() ? line : geometry.first_line(segments.front()));
+  put(hot.synced_line, std::max(peek(hot.checkpoint_line), peek(hot.oldest_line)));
+  put(hot.ready_line, segments.empty() ? 0 : geometry.end_line(segments.back()));
   if (lost_records) {
     ++control_.epoch;
     cut_tail_ = true;

@@ -264,6 +264,30 @@ void a_missing_segment_in_the_middle_starts_a_new_epoch() {
   CHECK(hub.log().tick(peek(hub.hot().head) - 1)->bid == 100);
 }
 
+// The views know what was in it; what lies before it cannot be walked to from there, and counts as dropped.
+void a_segment_missing_behind_the_checkpoint_ends_the_log_there() {
+  for (const bool views : {false, true}) {
+    Home home;
+    World w;
+    u64 head = 0, third = 0;
+    {
+      Hub hub(home.hub(), home.options());
+      w.define(hub, 1);
+      w.fill(hub, 5000, kSecond);
+      head = peek(hub.hot().head);
+      third = hub.log().geometry().first_line(2);
+      if (views) hub.at().release_slot();
+      if (views) hub.at().checkpoint();
+    }
+    std::filesystem::remove(home.hub() + "/log/000000000001.tape");
+    Hub hub(home.hub(), home.options());
+    CHECK(hub.at().control().epoch == 1);
+    CHECK(peek(hub.hot().head) == head);
+    CHECK(peek(hub.hot().oldest_line) == third);
+    CHECK_EMPTY(compare_channel(hub, w.model, 0));
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -278,6 +302,8 @@ int main(int argc, char** argv) {
                     {"the only bit of a word is missed", the_only_bit_of_a_word_is_missed<false>},
                     {"the only bit of a word is missed beside living views", the_only_bit_of_a_word_is_missed<true>},
                     {"a reader that finds the tail cut says so", a_reader_that_finds_the_tail_cut_says_so},
-                    {"a missing segment in the middle starts a new epoch", a_missing_segment_in_the_middle_starts_a_new_epoch}},
+                    {"a missing segment in the middle starts a new epoch", a_missing_segment_in_the_middle_starts_a_new_epoch},
+                    {"a segment missing behind the checkpoint ends the log there",
+                     a_segment_missing_behind_the_checkpoint_ends_the_log_there}},
                    argc, argv);
 }

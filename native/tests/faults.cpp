@@ -10,6 +10,8 @@ using namespace tapehub::test;
 
 namespace {
 
+const Geometry& geometry_of(Hub& hub) { return hub.log().geometry(); }
+
 void wait_until_stopped(pid_t pid) {
   int status = 0;
   CHECK(::waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status));
@@ -322,10 +324,92 @@ void a_repair_that_fails_leaves_the_repair_to_the_next() {
   CHECK_EMPTY(settle(hub, possible, &w.model));
 }
 
+// What cannot be opened for want of a descriptor is there all the same.
+void a_process_without_descriptors_claims_neither_a_flush_nor_an_empty_log() {
+  Home home;
+  World w;
+  Hub hub(home.hub(), home.options());
+  w.define(hub, 1);
+  w.fill(hub, 3000, kSecond);
+  CHECK(came_to_its_end(in_child([&] {
+    Hub child(home.hub(), home.options("full"));
+    child.at().writable();
+    const u64 before = peek(child.hot().synced_line);
+    rlimit were{};
+    ::getrlimit(RLIMIT_NOFILE, &were);
+    const rlimit none{3, were.rlim_max};
+    const auto fails = [](const auto& call) {
+      try {
+        call();
+      } catch (const Error& error) {
+        return error.cause == Cause::Hub;
+      }
+      return false;
+    };
+    ::setrlimit(RLIMIT_NOFILE, &none);
+    CHECK(fails([&] { child.at().flush(); }));
+    CHECK(peek(child.hot().synced_line) == before);
+    CHECK(fails([&] { child.log().line(geometry_of(child).first_line(1)); }));
+    CHECK(fails([&] { child.log().segments(); }));
+    ::setrlimit(RLIMIT_NOFILE, &were);
+    child.at().flush();
+    CHECK(peek(child.hot().synced_line) == peek(child.hot().head));
+    CHECK(child.log().line(geometry_of(child).first_line(1)) != nullptr);
+  })));
+}
+
+void a_helper_does_not_wait_for_a_process_that_stopped_as_it_extended_the_hub() {
+  Home home;
+  World w;
+  Hub hub(home.hub(), home.options());
+  w.define(hub, 1);
+  hub.upkeep(true);
+  const pid_t stopped = start_child([&] {
+    Hub child(home.hub(), home.options("sleeper"));
+    CHECK(child.at().locks().lock(kByteExtend, kSecond));
+    ::raise(SIGSTOP);
+    child.at().locks().unlock(kByteExtend);
+  });
+  wait_until_stopped(stopped);
+  approach_end(w, hub, 10);
+  w.fill(hub, 12, kSecond);  // the next segment is there; that behind it is to be made
+  hub.upkeep(true);
+  CHECK(!hub.log().exists(geometry_of(hub).segment_of(peek(hub.hot().head)) + 1));
+  ::kill(stopped, SIGCONT);
+  CHECK(came_to_its_end(end_of(stopped)));
+  hub.upkeep(true);
+  CHECK(hub.log().exists(geometry_of(hub).segment_of(peek(hub.hot().head)) + 1));
+}
+
+void a_view_reaches_over_the_end_of_a_window() {
+  Home home(memory_backed());
+  World w;
+  Hub hub(home.hub(), home.options());
+  w.define(hub, 1);
+  w.fill(hub, 1, kSecond);
+  const std::vector<TickInput> rows(65'536, tick_input(hub, tick(0, w.now, 100)));
+  u64 published = 0;
+  while (peek(hub.hot().head) < 1030 * 1024) hub.publish_ticks(rows.data(), rows.size(), &published);
+  std::shared_ptr<Window> keep;
+  const u64 end = 1024 * 1024;
+  for (const u64 start : {end - 500, u64(kHeaderLines)}) {
+    const unsigned char* view = hub.log().view(start, end + 1000 - start, &keep);
+    CHECK(view != nullptr);
+    CHECK(word_seq(*reinterpret_cast<const Word*>(view)) == start);
+    const u64 last = end + 999;
+    CHECK(word_seq(*reinterpret_cast<const Word*>(view + (last - start) * kLineBytes)) == last);
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  return run_tests({{"a stopped writer blocks no reader and is named to writers",
+  return run_tests({{"a process without descriptors claims neither a flush nor an empty log",
+                     a_process_without_descriptors_claims_neither_a_flush_nor_an_empty_log},
+                    {"a helper does not wait for a process that stopped as it extended the hub",
+                     a_helper_does_not_wait_for_a_process_that_stopped_as_it_extended_the_hub},
+                    {"a view reaches over the end of a window", a_view_reaches_over_the_end_of_a_window},
+                    {"a stopped writer blocks no reader and is named to writers",
                      a_stopped_writer_blocks_no_reader_and_is_named_to_writers},
                     {"a stopped writer that is killed is repaired", a_stopped_writer_that_is_killed_is_repaired},
                     {"a producer killed again and again loses nothing acknowledged",

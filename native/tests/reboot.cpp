@@ -305,6 +305,45 @@ void a_killed_rebuild_leaves_no_epoch_without_its_record() {
   }
 }
 
+void a_control_file_of_an_earlier_epoch_brings_no_epoch_back() {
+  Home home;
+  World w;
+  life(home, w, true);
+  std::filesystem::copy_file(home.hub() + "/control", home.hub("kept"));
+  const u64 head = life(home, w, false);
+  lose_lines(home, head - 12, head);
+  reboot(home);
+  CHECK(epoch_after(home) == 2);
+  for (const bool checkpoint : {true, false}) {
+    std::filesystem::copy_file(home.hub("kept"), home.hub() + "/control", std::filesystem::copy_options::overwrite_existing);
+    if (!checkpoint) {
+      std::filesystem::remove(home.hub() + "/checkpoint");
+      std::filesystem::remove(home.hub() + "/checkpoint.old");
+    }
+    reboot(home);
+    Hub hub(home.hub(), home.options());
+    CHECK(hub.at().control().epoch >= 2);
+  }
+}
+
+// A ring is made of chunks that are taken when they are needed: 2.8 MB for all of a channel, of which most use a few.
+void a_hub_at_rest_is_opened_with_the_memory_that_it_had() {
+  Home home;
+  World w;
+  u64 used = 0;
+  {
+    Hub hub(home.hub(), home.options());
+    w.define(hub, 20);
+    w.fill(hub, 400, kSecond);
+    used = peek(hub.hot().arena_next);
+  }
+  Hub hub(home.hub(), home.options());
+  CHECK(hub.at().replayed() == 0);
+  CHECK(peek(hub.hot().arena_next) <= used);
+  CHECK(peek(hub.hot().arena_ready) <= used + used / 2 + 20 + 256);
+  CHECK_EMPTY(compare(hub, w.model));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -326,6 +365,10 @@ int main(int argc, char** argv) {
                     {"a virtual clock is let alone where the machine went on",
                      a_virtual_clock_is_let_alone_where_the_machine_went_on},
                     {"a killed rebuild leaves no epoch without its record",
-                     a_killed_rebuild_leaves_no_epoch_without_its_record}},
+                     a_killed_rebuild_leaves_no_epoch_without_its_record},
+                    {"a control file of an earlier epoch brings no epoch back",
+                     a_control_file_of_an_earlier_epoch_brings_no_epoch_back},
+                    {"a hub at rest is opened with the memory that it had",
+                     a_hub_at_rest_is_opened_with_the_memory_that_it_had}},
                    argc, argv);
 }

@@ -32,11 +32,9 @@ void a_hub_that_was_moved_away_goes_on_there_and_leaves_the_new_one_alone() {
       w.fill(hub, 1500, kSecond);  // has the segment that the old one needs next
       hub.at().checkpoint();
       const std::string files = counts_of_files(home.hub());
-      old.upkeep(true);
       moved.fill(old, 7000, kSecond);
       old.at().checkpoint();
       old.at().flush();
-      old.upkeep(true);
       old.at().save_accounts(false);
       CHECK(counts_of_files(home.hub()) == files);
       CHECK_EMPTY(compare(hub, w.model));
@@ -89,6 +87,77 @@ void a_hub_made_again_in_the_same_place_is_never_taken_for_the_one_before() {
   }
 }
 
+// A copy of the control file in its place, as rsync and sed -i leave it: for whoever is attached, another hub.
+void replace_control(const Home& home) {
+  std::filesystem::copy_file(home.hub() + "/control", home.hub() + "/copy");
+  std::filesystem::rename(home.hub() + "/copy", home.hub() + "/control");
+}
+
+bool is_held(Hub& hub, off_t byte) { return hub.at().locks().mine(byte); }
+
+// Its slot is what keeps the next writer from taking the lock over.
+void a_writer_inside_a_call_keeps_its_slot_when_the_hub_is_lost() {
+  Home home;
+  World w;
+  Hub hub(home.hub(), home.options());
+  w.define(hub, 1);
+  const off_t slot = kByteSlots + hub.at().me().slot;
+  RecordInput note;
+  note.kind = Kind::Note;
+  hub.publish_record(note, [&](RecordInput&) {
+    replace_control(home);
+    hub.at().look_around();
+    CHECK(hub.at().lost() == Lost::Replaced);
+    CHECK(is_held(hub, slot));
+    return kUnset;
+  });
+  CHECK(is_held(hub, slot));
+  hub.at().look_around();
+  CHECK(!is_held(hub, slot));
+  bool refused = false;
+  try {
+    hub.publish_record(note);
+  } catch (const Error& error) {
+    refused = error.cause == Cause::Hub;
+  }
+  CHECK(refused);
+}
+
+void a_hub_that_was_lost_leaves_its_upkeep_to_the_next() {
+  Home home;
+  World w;
+  Hub old(home.hub(), home.options());
+  w.define(old, 1);
+  old.upkeep(true);
+  CHECK(is_held(old, kByteMaintainer));
+  replace_control(home);
+  Hub hub(home.hub(), home.options());
+  hub.upkeep(true);
+  sleep_ns(110'000'000);
+  old.upkeep(true);
+  CHECK(!is_held(old, kByteMaintainer));
+  sleep_ns(1'000'000'000);
+  hub.upkeep(true);
+  CHECK(is_held(hub, kByteMaintainer));
+}
+
+// Whoever opens some other hub takes away what the dead left. A hub that was moved is not where its memory says it is.
+void the_memory_of_a_moved_hub_is_left_alone_while_it_is_used() {
+  Home home;
+  World w;
+  Hub hub(home.hub(), home.options());
+  w.define(hub, 1);
+  w.fill(hub, 30, kSecond);
+  const std::string memory = hub.at().memory_dir();
+  std::filesystem::rename(home.hub(), home.hub("elsewhere"));
+  const timespec old[2] = {{::time(nullptr) - 3600, 0}, {::time(nullptr) - 3600, 0}};
+  CHECK(::utimensat(AT_FDCWD, memory.c_str(), old, 0) == 0);
+  Hub other(home.hub("other"), home.options());
+  CHECK(std::filesystem::exists(memory + "/views"));
+  Hub moved(home.hub("elsewhere"), home.options());
+  CHECK_EMPTY(compare(moved, w.model));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -97,6 +166,11 @@ int main(int argc, char** argv) {
                     {"a hub that was deleted refuses what it has no place for",
                      a_hub_that_was_deleted_refuses_what_it_has_no_place_for},
                     {"a hub made again in the same place is never taken for the one before",
-                     a_hub_made_again_in_the_same_place_is_never_taken_for_the_one_before}},
+                     a_hub_made_again_in_the_same_place_is_never_taken_for_the_one_before},
+                    {"a writer inside a call keeps its slot when the hub is lost",
+                     a_writer_inside_a_call_keeps_its_slot_when_the_hub_is_lost},
+                    {"a hub that was lost leaves its upkeep to the next", a_hub_that_was_lost_leaves_its_upkeep_to_the_next},
+                    {"the memory of a moved hub is left alone while it is used",
+                     the_memory_of_a_moved_hub_is_left_alone_while_it_is_used}},
                    argc, argv);
 }

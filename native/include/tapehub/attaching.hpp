@@ -162,8 +162,8 @@ inline bool Attachment::views_usable() {
   u32 alive = 0;
   for (u32 i = 0; i < kSlots; ++i) alive += locks_->holder(kByteSlots + i) != 0;
   bool usable = boot_id() == control_.boot_id;
-  File views_file = usable ? File::try_open(views_path, O_RDWR) : File();
-  File slots_file = usable ? File::try_open(slots_path, O_RDWR) : File();
+  File views_file = usable ? File::find(views_path, O_RDWR) : File();
+  File slots_file = usable ? File::find(slots_path, O_RDWR) : File();
   usable = views_file && slots_file && file_size(slots_file.fd()) == Slots::kBytes &&
            file_size(views_file.fd()) >= ViewsLayout::kArena;
   if (usable) {
@@ -175,6 +175,7 @@ inline bool Attachment::views_usable() {
       file_id(views_path, &views_id_);
       views_ = std::move(found);
       slots_ = Slots(slots_file.fd(), slots_path);
+      hold_memory();
       std::vector<u64> there = Log(home_, Geometry::of(control_.segment_lines), control_.hub_id, 0).segments();
       log_.emplace(home_, Geometry::of(control_.segment_lines), control_.hub_id, there.empty() ? 0 : there.front());
       if (alive == 0 && !tail_is_sound()) {
@@ -208,7 +209,7 @@ inline void Attachment::refuse_foreign_segments() {
   for (u64 segment : log.segments()) {
     SegmentHeader header{};
     const std::string path = log.path_of(segment);
-    const File file = log.try_open(segment, O_RDONLY);
+    const File file = log.find(segment, O_RDONLY);
     if (!file || ::read(file.fd(), &header, sizeof header) != ssize_t(sizeof header)) continue;  // recovery deals with it
     const bool sound = header.magic == kMagic && header.crc32c == crc32c(&header, offsetof(SegmentHeader, records_before));
     if (sound && std::memcmp(header.hub_id, control_.hub_id, 16) != 0) {
@@ -229,7 +230,9 @@ inline void Attachment::sweep_unfinished_segments() {
 // With nobody attached: do the last records still pass their checksums, and are all segments whole?
 inline bool Attachment::tail_is_sound() {
   const u64 head = peek(hot().head);
-  return head <= log_->geometry().first_line(0) || sound_up_to(head);
+  if (head <= log_->geometry().first_line(0)) return true;
+  const std::vector<u64> segments = unbroken(log_->segments(), log_->geometry().segment_of(head));
+  return !segments.empty() && log_->geometry().first_line(segments.front()) <= peek(hot().oldest_line) && sound_up_to(head);
 }
 
 inline bool Attachment::sound_up_to(u64 head) {
@@ -252,8 +255,7 @@ inline bool Attachment::sound_up_to(u64 head) {
 // A segment that was cut short is made whole again, with zeros; what they replace is gone.
 inline bool Attachment::restore_segment_size(u64 segment) {
   const std::string path = log_->path_of(segment);
-  const File file = log_->try_open(segment, O_RDWR);
-  if (!file) fail_errno("open", path);
+  const File file = home_.open(Log::name_of(segment), O_RDWR);
   const u64 size = file_size(file.fd()), expected = log_->geometry().segment_bytes();
   if (size == expected) return false;
   if (size > expected) {
@@ -283,6 +285,13 @@ inline void Attachment::remove_left_over_memory(const std::string& root) {
   }
 }
 
+// Whoever has memory files mapped holds them, by a lock that knows nothing of paths. A forked child holds them too.
+inline void Attachment::hold_memory() {
+  memory_held_ = File::open(memory_dir() + "/hub", O_RDONLY);
+  if (::flock(memory_held_.fd(), LOCK_SH) != 0) fail_errno("lock", memory_dir() + "/hub");
+}
+inline bool Attachment::in_use(const File& held) { return held && ::flock(held.fd(), LOCK_EX | LOCK_NB) != 0; }
+
 // Memory files of hubs that are gone, left by processes that were killed.
 inline void Attachment::sweep_orphans(const std::string& root) {
   namespace fs = std::filesystem;
@@ -294,6 +303,7 @@ inline void Attachment::sweep_orphans(const std::string& root) {
     struct stat st;
     if (::stat(path.c_str(), &st) != 0 || wall_ns() / kSecond - st.st_mtim.tv_sec < 60) continue;  // maybe being made
     const std::string hub = read_small_file(path + "/hub");
+    if (in_use(File::try_open(path + "/hub", O_RDONLY))) continue;  // its hub may have been moved, or be a container's
     const std::string data = read_small_file(hub + "/control");
     ControlFile control{};
     if (data.size() == sizeof control) std::memcpy(&control, data.data(), sizeof control);

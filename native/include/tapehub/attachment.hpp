@@ -102,7 +102,8 @@ class Attachment {
 
   // ------------------------------------------------------------ is it still the hub we attached to?
 
-  Lost lost() const { return Lost(lost_.load(std::memory_order_relaxed)); }
+  // Sequentially consistent, as is the store: see Hub::lock().
+  Lost lost() const { return Lost(lost_.load(std::memory_order_seq_cst)); }
   void look_around() {
     FileId now;
     if (!file_id(directory_ + "/control", &now)) {
@@ -114,8 +115,10 @@ class Attachment {
     } else {
       return;
     }
-    release_slot();  // a newcomer waits for this before it rebuilds
+    if (!writing()) release_slot();  // a newcomer waits for this before it rebuilds; else next time
   }
+  // Whether some thread of this process is between lock and unlock: its slot is what keeps others from taking the lock over.
+  bool writing() const { return (peek(hot().lock, __ATOMIC_SEQ_CST) & ~kContended) == me().word(); }
   void release_slot() {
     if (slot_held_.exchange(false)) locks_->unlock(kByteSlots + slot_);
   }
@@ -151,13 +154,14 @@ class Attachment {
   const Applier& applier() const { return *applier_; }
   u64 arena_touched() const { return arena_touched_.load(std::memory_order_acquire); }
 
-  // Grow the arena until `chunks` more can be taken. Never called inside the writer lock.
-  void grow_arena(u64 chunks) {
+  // Grow the arena until `chunks` more can be taken. False when another process has been extending the hub for longer than
+  // that. Never called inside the writer lock.
+  bool try_grow_arena(u64 chunks, i64 patience_ns) {
     writable();
     std::lock_guard guard(mutex_);
     Hot& hot = writer_views_.hot();
     if (peek(hot.arena_next) + chunks > peek(hot.arena_ready)) {
-      if (!locks_->lock(kByteExtend, options_.lock_timeout_ns)) fail_extend();
+      if (!locks_->lock(kByteExtend, patience_ns)) return false;
       if (peek(hot.arena_next) + chunks > peek(hot.arena_ready)) {
         const u64 ready = peek(hot.arena_ready);
         const u64 more = std::max(peek(hot.arena_next) + chunks - ready, std::clamp(ready / 2, kArenaStepMin, kArenaStepMax));
@@ -172,17 +176,22 @@ class Attachment {
       }
     }
     populate_arena(writer_views_);
+    return true;
+  }
+  void grow_arena(u64 chunks) {
+    if (!try_grow_arena(chunks, options_.lock_timeout_ns)) fail_extend();
   }
 
   // Create segment `number`, or find it created, and make it writable here. Nothing happens when the log is past it: the
-  // caller did not run for a while, and the segment may have been dropped. Never called inside the writer lock.
-  void prepare_segment(u64 number, bool map = true) {
+  // caller did not run for a while, and the segment may have been dropped. False when another process has been extending
+  // the hub for longer than that. Never called inside the writer lock.
+  bool try_prepare_segment(u64 number, i64 patience_ns) {
     writable();
     Hot& hot = writer_views_.hot();
     const auto past = [&] { return number < log_->geometry().segment_of(peek_acquire(hot.head)); };
-    if (past()) return;
+    if (past()) return true;
     if (!log_->exists(number)) {
-      if (!locks_->lock(kByteExtend, 20 * kSecond)) fail_extend();
+      if (!locks_->lock(kByteExtend, patience_ns)) return false;
       try {
         if (!past()) log_->create(number, control_.epoch);  // none is dropped while the lock is held
       } catch (...) {
@@ -191,12 +200,16 @@ class Attachment {
       }
       locks_->unlock(kByteExtend);
     }
-    if (past()) return;
-    if (map) log_->make_writable(number);
+    if (past()) return true;
+    log_->make_writable(number);
     const u64 end = log_->geometry().end_line(number);
     for (u64 ready = peek(hot.ready_line); ready < end;) {
       if (__atomic_compare_exchange_n(&hot.ready_line, &ready, end, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED)) break;
     }
+    return true;
+  }
+  void prepare_segment(u64 number) {
+    if (!try_prepare_segment(number, 20 * kSecond)) fail_extend();
   }
 
   // ------------------------------------------------------------ liveness of others
@@ -208,7 +221,7 @@ class Attachment {
   }
   u32 others_alive() {
     u32 count = 0;
-    for (u32 i = 0; i < kSlots; ++i) count += i != slot_ && byte_lock_held_by_other(i);
+    for (u32 i = 0; i < kSlots; ++i) count += (i != slot_ || !slot_held_) && byte_lock_held_by_other(i);
     return count;
   }
   std::string describe(Owner owner) {
@@ -280,10 +293,13 @@ class Attachment {
   void make_memory_directory();
   Views make_memory_files(const Accounts& before);
   void restore_checkpoint(const Views& into, const std::vector<u64>& segments, u64* known_head);
+  static std::vector<u64> unbroken(std::vector<u64> segments, u64 below);
   bool clean_tail(u64 line, const std::vector<u64>& segments);
   void rebuild();
   void take_slot();
   static void sweep_orphans(const std::string& root);
+  void hold_memory();
+  static bool in_use(const File& held);
   bool tail_is_sound();
   void refuse_foreign_segments();
   void sweep_unfinished_segments();
@@ -313,6 +329,7 @@ class Attachment {
   std::mutex mutex_, sync_mutex_;
   Views views_, writer_views_;
   Slots slots_;
+  File memory_held_;
   std::optional<Log> log_;
   std::optional<Applier> applier_;
   std::atomic<u64> arena_touched_{0};

@@ -141,7 +141,27 @@ class CheckpointReader {
   }
   const CheckpointHead& head() const { return head_; }
 
-  u64 chunks_needed() const { return head_.channels * (kRingChunks + kIndexChunks) + 64; }
+  // Chunks of the arena that the candles and indices of all channels lie in.
+  u64 chunks_needed() {
+    at_ = sizeof head_;
+    skip(head_.instruments * sizeof(InstrumentRow) + head_.sources * sizeof(SourceRow) + sizeof(Hot::zone_from) +
+         sizeof(Hot::zone_offset) + (head_.format >= 2 ? kCalendarsMax * sizeof(SessionTableBody) : 0));
+    u64 chunks = 0;
+    for (u32 id = 0; id < head_.channels; ++id) {
+      skip(sizeof(u16) + 2 * sizeof(u8) + sizeof(u32));
+      const auto block = take<ChannelBlock>();
+      const auto rare = take<ChannelRare>();
+      for (u32 frame = 0; frame < kTimeframeCount; ++frame) {
+        const u64 count = take<u64>();
+        chunks += std::min<u64>(spanned(rare.ring_end[frame], count, kChunkEntries), kTimeframes[frame].capacity / kChunkEntries);
+        skip(count * sizeof(CandleBody));
+      }
+      const u64 count = take<u64>();
+      chunks += std::min<u64>(spanned(block.ticks, count, kIndexPerChunk) + 1, kIndexChunks);  // its ring ends within a chunk
+      skip(count * sizeof(u64));
+    }
+    return chunks;
+  }
 
   void restore(const Views& views) {
     Hot& hot = views.hot();
@@ -173,6 +193,14 @@ class CheckpointReader {
     std::memcpy(&out, data_.data() + at_, sizeof out);
     at_ += sizeof out;
     return out;
+  }
+  void skip(u64 bytes) {
+    if (bytes > data_.size() - at_) fail(Cause::Format, "checkpoint ends early");
+    at_ += bytes;
+  }
+  // How many chunks the `count` entries before `end` lie in.
+  static u64 spanned(u64 end, u64 count, u64 per_chunk) {
+    return count == 0 ? 0 : (end - 1) / per_chunk - (end - count) / per_chunk + 1;
   }
   void take_words(void* to, size_t bytes) {
     auto* words = static_cast<u64*>(to);

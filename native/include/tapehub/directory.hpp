@@ -31,6 +31,11 @@ class Directory {
     }
     return file;
   }
+  File find(const std::string& name, int flags) const {
+    File file = try_open(name, flags);
+    if (!file && errno != ENOENT) fail_errno("open", path_of(name));
+    return file;
+  }
   bool status(const std::string& name, struct stat* out) const { return ::fstatat(file_.fd(), name.c_str(), out, 0) == 0; }
   bool exists(const std::string& name) const {
     struct stat ignored;
@@ -51,17 +56,17 @@ class Directory {
   bool rename(const std::string& from, const std::string& to) const {
     return ::renameat(file_.fd(), from.c_str(), file_.fd(), to.c_str()) == 0;
   }
-  std::string read(const std::string& name) const { return read_whole(try_open(name, O_RDONLY)); }
+  // Nothing where there is no such file.
+  std::string read(const std::string& name) const { return read_whole(find(name, O_RDONLY)); }
 
   // What lies in a directory below, in no order; nothing where there is none.
   std::vector<std::string> names_in(const std::string& below) const {
     std::vector<std::string> out;
-    const int fd = ::openat(file_.fd(), below.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR* entries = fd < 0 ? nullptr : ::fdopendir(fd);
-    if (!entries) {
-      if (fd >= 0) ::close(fd);
-      return out;
-    }
+    File directory = find(below, O_RDONLY | O_DIRECTORY);
+    if (!directory) return out;
+    DIR* entries = ::fdopendir(directory.fd());
+    if (!entries) fail_errno("list", path_of(below));
+    directory.release();
     while (const dirent* entry = ::readdir(entries)) {
       const std::string name = entry->d_name;
       if (name != "." && name != "..") out.push_back(name);

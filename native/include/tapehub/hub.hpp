@@ -234,6 +234,7 @@ class Hub {
   void upkeep(bool everything);
 
  private:
+  static constexpr i64 kPatience = 20'000'000;  // of the helper, who has other work, with those that extend the hub
   static constexpr u64 kChunksAhead = 192;  // 2 MiB: some instruments that tick for the first time, or a minute of many
   static bool same_name(const char* a, const char* b) { return std::strncmp(a, b, kSymbolBytes) == 0; }
 
@@ -266,10 +267,20 @@ class Hub {
     }
     at_.writable();
     u64 free = 0;
-    if (!__atomic_compare_exchange_n(&writer_hot().lock, &free, at_.me().word(), false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+    if (!__atomic_compare_exchange_n(&writer_hot().lock, &free, at_.me().word(), false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) {
       lock_slowly();
     }
     crash_point();
+    // Pairs with look_around(), which sets `lost` and then looks at the lock: either it leaves our slot alone until we
+    // unlock, or we see that the hub is lost. Without its slot a writer looks dead, and the next one would write beside it.
+    if (at_.lost() != Lost::No) [[unlikely]] {
+      unlock();
+      fail_lost();
+    }
+  }
+  [[noreturn]] void fail_lost() {
+    fail(Cause::Hub, "the hub was replaced or deleted: " + at_.directory() +
+                         "; what this call has not published yet is to be published again, to the hub that lies there now");
   }
   void unlock() {
     const u64 word = __atomic_exchange_n(&writer_hot().lock, 0, __ATOMIC_SEQ_CST);
@@ -330,6 +341,7 @@ class Hub {
   }
 
   void help();
+  void leave_role();
   void drop_old_segments();
   void close_by_ticks_without_server();
   void log_loss(const Loss& loss);

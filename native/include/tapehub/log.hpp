@@ -62,6 +62,7 @@ class Window {
 
 class Log {
  public:
+  static constexpr u64 kWindowSegments = 64;  // of address space, at least
   static constexpr u32 kWritable = 4;  // segments that a process can write to at a time
 
   // The directory is the hub's, and outlives the log.
@@ -96,20 +97,20 @@ class Log {
   // Lines [start, start + lines) at one address; null when any of their segments is gone.
   const unsigned char* view(u64 start, u64 lines, std::shared_ptr<Window>* keep) {
     if (lines == 0) lines = 1;
-    const u64 last = geometry_.segment_of(start + lines - 1);
-    for (u64 segment = geometry_.segment_of(start); segment <= last; ++segment) {
-      Window* window = window_.load(std::memory_order_acquire);
-      if ((!window->covers(segment) || !window->mapped(segment)) && !map(segment)) return nullptr;
-    }
+    const u64 first = geometry_.segment_of(start), last = geometry_.segment_of(start + lines - 1);
     std::lock_guard guard(mutex_);
-    for (auto& window : windows_) {
-      if (window->covers(geometry_.segment_of(start)) && window->covers(last) &&
-          window->mapped(geometry_.segment_of(start)) && window->mapped(last)) {
-        *keep = window;
-        return window->line(start);
-      }
+    auto window = std::find_if(windows_.begin(), windows_.end(),
+                               [&](const auto& one) { return one->covers(first) && one->covers(last); });
+    if (window == windows_.end()) {  // it begins in one and ends in the next
+      auto made = std::make_shared<Window>(geometry_, first, u32(std::max<u64>(kWindowSegments, last - first + 1)));
+      window = windows_.insert(windows_.end(), std::move(made));
     }
-    return nullptr;
+    for (u64 segment = first; segment <= last; ++segment) {
+      if ((*window)->mapped(segment)) continue;
+      if (!(*window)->map(segment, find(segment, O_RDONLY), path_of(segment))) return nullptr;
+    }
+    *keep = *window;
+    return (*window)->line(start);
   }
 
   // Map ahead, so that the first reader of a new segment makes no system call.
@@ -119,7 +120,7 @@ class Log {
   }
 
   bool exists(u64 segment) const { return home_->exists(name_of(segment)); }
-  File try_open(u64 segment, int flags) const { return home_->try_open(name_of(segment), flags); }
+  File find(u64 segment, int flags) const { return home_->find(name_of(segment), flags); }
   bool remove(u64 segment) const { return home_->remove(name_of(segment)); }
 
   std::vector<u64> segments() const {
@@ -196,7 +197,7 @@ class Log {
   void sync(u64 from, u64 to) const {
     for (u64 segment = geometry_.segment_of(from); from < to; ++segment) {
       const u64 end = std::min(to, geometry_.end_line(segment));
-      if (const File file = try_open(segment, O_RDWR)) {
+      if (const File file = find(segment, O_RDWR)) {  // else it was dropped
         const u64 first = geometry_.offset_of(from) * kLineBytes & ~4095ull;
         const u64 last = (geometry_.offset_of(end - 1) + 1) * kLineBytes;
         // msync reaches only the file's range, and needs a mapping of its own when ours is elsewhere.
@@ -233,20 +234,20 @@ class Log {
     std::lock_guard guard(mutex_);
     for (auto& window : windows_) {
       if (!window->covers(segment)) continue;
-      if (!window->mapped(segment) && !window->map(segment, try_open(segment, O_RDONLY), path_of(segment))) return nullptr;
+      if (!window->mapped(segment) && !window->map(segment, find(segment, O_RDONLY), path_of(segment))) return nullptr;
       return window.get();
     }
-    const File file = try_open(segment, O_RDONLY);
+    const File file = find(segment, O_RDONLY);
     if (!file) return nullptr;
-    rebase(segment);
-    Window* window = window_.load(std::memory_order_acquire);
+    Window* window = rebase(segment);
     return window->map(segment, file, path_of(segment)) ? window : nullptr;
   }
 
-  void rebase(u64 first_segment) {
-    const u64 count = std::max<u64>(64, std::min<u64>(1024, (64ull << 30) / geometry_.segment_bytes()));
+  Window* rebase(u64 first_segment) {
+    const u64 count = std::max<u64>(kWindowSegments, std::min<u64>(1024, (64ull << 30) / geometry_.segment_bytes()));
     windows_.push_back(std::make_shared<Window>(geometry_, first_segment, u32(count)));
     window_.store(windows_.back().get(), std::memory_order_release);
+    return windows_.back().get();
   }
 
   const Directory* home_;

@@ -138,7 +138,13 @@ inline u64 Attachment::committed_line() {
     if (name.starts_with(".")) continue;  // being written
     unsigned long long position = 0, epoch = 0;
     char of[2 * sizeof control_.hub_id + 1] = {};
-    const int fields = std::sscanf(home_.read("cursors/" + name).c_str(), "%llu %llu %32s", &position, &epoch, of);
+    std::string text;
+    try {
+      text = home_.read("cursors/" + name);
+    } catch (const Error&) {
+      continue;  // another user's: it says nothing to us
+    }
+    const int fields = std::sscanf(text.c_str(), "%llu %llu %32s", &position, &epoch, of);
     const bool ours = (fields == 1 && control_.epoch == 1) || (fields == 3 && epoch == control_.epoch && std::strcmp(of, id) == 0);
     if (ours) found = std::max<u64>(found, position);
   }
@@ -168,6 +174,7 @@ inline void Attachment::make_memory_directory() {
   std::memcpy(control_.memory_dir, memory.data(), memory.size());
   const File origin = File::open(memory + "/hub", O_WRONLY | O_CREAT | O_TRUNC);
   write_whole(origin, directory_.data(), directory_.size(), memory + "/hub");
+  hold_memory();
 }
 
 // Slots and views as they are before anything is published. Returns the views to write to.
@@ -200,6 +207,16 @@ inline Views Attachment::make_memory_files(const Accounts& before) {
   return made;
 }
 
+// Without those before one that is missing below a segment: nobody can walk on from them, and they count as dropped.
+inline std::vector<u64> Attachment::unbroken(std::vector<u64> segments, u64 below) {
+  for (size_t i = segments.size(); i-- > 1;) {
+    if (segments[i] > below || segments[i] == segments[i - 1] + 1) continue;
+    segments.erase(segments.begin(), segments.begin() + std::ptrdiff_t(i));
+    break;
+  }
+  return segments;
+}
+
 // The newest sound checkpoint into empty views: hot.checkpoint_line says from where on the log is to be replayed. Where
 // there is none, and no line that all begins with, nobody knows what the instruments are called.
 inline void Attachment::restore_checkpoint(const Views& into, const std::vector<u64>& segments, u64* known_head) {
@@ -211,6 +228,7 @@ inline void Attachment::restore_checkpoint(const Views& into, const std::vector<
     try {
       CheckpointReader checkpoint(std::move(data), control_.hub_id, home_.path_of(name));
       const u64 from = checkpoint.head().hub.block.head;
+      control_.epoch = std::max(control_.epoch, checkpoint.head().epoch);
       *known_head = std::max(*known_head, from);
       if (segments.empty() || !sound_up_to(from)) continue;
       const u64 chunks = checkpoint.chunks_needed();
@@ -265,8 +283,8 @@ inline void Attachment::rebuild() {
   rebooted_ = !fresh && boot != control_.boot_id;
   std::memset(control_.boot_id, 0, sizeof control_.boot_id);
   std::memcpy(control_.boot_id, boot.data(), boot.size());
-  const u64 clean_line = std::exchange(control_.clean_line, 0);  // to be set again by the last one that leaves
-  u64 known_head = std::max(clean_line, committed_line());       // some process was that far once
+  u64 clean_line = std::exchange(control_.clean_line, 0);  // to be set again by the last one that leaves
+  u64 known_head = clean_line;                             // some process was that far once
 
   arena_touched_ = 0;
   writer_views_ = Views();
@@ -284,7 +302,16 @@ inline void Attachment::rebuild() {
       made.hot().block[0].records = peek(reinterpret_cast<const SegmentHeader*>(first)->records_before);
     }
   }
+  const u64 told = control_.epoch;
+  for (u64 segment : segments) {
+    const unsigned char* bytes = log_->line(segment << geometry.shift);
+    u64 word;
+    if (!bytes || examine(bytes, segment << geometry.shift, geometry, &word) != Found::Record) continue;
+    control_.epoch = std::max(control_.epoch, reinterpret_cast<const SegmentHeader*>(bytes)->epoch);
+  }
   restore_checkpoint(made, segments, &known_head);
+  if (control_.epoch != told) clean_line = 0;  // the control file is of an earlier time: it was restored from a backup
+  known_head = std::max(known_head, committed_line());
   take_slot();
   writer_views_ = std::move(made);
   applier_.emplace(writer_views_, PriceBasis(control_.price_basis), control_.grace_ns);
@@ -299,7 +326,7 @@ inline void Attachment::rebuild() {
   control_.epoch = std::max(control_.epoch, recovery.epoch);  // who began it died before the control file had it
   line = recovery.line;
   lost_records |= clean_tail(line, segments);
-  segments = log_->segments();
+  segments = unbroken(log_->segments(), geometry.segment_of(line));
   open_log(segments.empty() ? geometry.segment_of(line) : segments.front());
   // Lines that a power loss took leave no trace where nothing behind them was stored. So unless the end is the clean one,
   // a reboot means that some reader may have seen sequences which now are free.

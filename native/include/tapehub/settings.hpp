@@ -91,8 +91,8 @@ inline std::optional<Loss> Attachment::settle_slot(u32 number) {
 // With a rebuild the slots are new. The sums are those of the old ones where they are still there, else the last that were
 // saved; what was in flight by the last word of those who were attached is lost.
 inline Accounts Attachment::accounts_before() {
-  File views_file = boot_id() == control_.boot_id ? File::try_open(memory_dir() + "/views", O_RDONLY) : File();
-  File slots_file = views_file ? File::try_open(memory_dir() + "/slots", O_RDWR) : File();
+  File views_file = boot_id() == control_.boot_id ? File::find(memory_dir() + "/views", O_RDONLY) : File();
+  File slots_file = views_file ? File::find(memory_dir() + "/slots", O_RDWR) : File();
   if (slots_file && file_size(slots_file.fd()) == Slots::kBytes && file_size(views_file.fd()) >= sizeof(ViewsHeader)) {
     const Mapping map = Mapping::of(views_file.fd(), sizeof(ViewsHeader), false, memory_dir());
     const ViewsHeader& header = *map.at<ViewsHeader>();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -88,6 +89,12 @@ class File {
     if (file.fd_ < 0) fail_errno("open", path);
     return file;
   }
+  // No file where there is none. Whatever else keeps it from being opened, as too many open files do, is no absence.
+  static File find(const std::string& path, int flags) {
+    File file = try_open(path, flags);
+    if (!file && errno != ENOENT) fail_errno("open", path);
+    return file;
+  }
   static File try_open(const std::string& path, int flags, mode_t mode = 0600) {
     File file(::open(path.c_str(), flags | O_CLOEXEC, mode));
     if (file.fd_ >= 0 && (flags & O_CREAT) && shared_group(path.substr(0, path.rfind('/'))) != kNoGroup) {
@@ -97,6 +104,7 @@ class File {
   }
 
   int fd() const { return fd_; }
+  int release() { return std::exchange(fd_, -1); }
   explicit operator bool() const { return fd_ >= 0; }
   void reset() {
     if (fd_ >= 0) ::close(fd_);

@@ -12,7 +12,7 @@ inline void Hub::lock_slowly() {
   const i64 started = boot_ns();
   i64 nap = 200'000;
   u64 watched = 0;
-  i64 watched_since = started;
+  i64 watched_since = started, looked = started;
   for (u32 spin = 0;; ++spin) {
     u64 seen = peek(word);
     if (seen == 0) {
@@ -26,11 +26,15 @@ inline void Hub::lock_slowly() {
     }
     const u64 holder = seen & ~kContended;
     const i64 now = boot_ns();
+    if (now - looked > 100'000'000) {  // the helper itself may be waiting here
+      looked = now;
+      at_.look_around();
+    }
     if (holder != watched) {
       watched = holder;
       watched_since = now;
     }
-    if (at_.lost() != Lost::No) fail(Cause::Hub, "the hub was replaced or deleted while waiting to write: " + at_.directory());
+    if (at_.lost() != Lost::No) fail_lost();
     if (!at_.owner_alive(Owner::of(holder))) {
       if (__atomic_compare_exchange_n(&word, &seen, mine | kContended, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
         try {
@@ -86,7 +90,12 @@ inline void Hub::help() {
     }
     for (u32 i = 0; i < 4 && !stop_; ++i) sleep_ns(2'500'000);
   }
+  leave_role();
+}
+
+inline void Hub::leave_role() {
   if (maintainer_) at_.locks().unlock(kByteMaintainer);
+  maintainer_ = false;
 }
 
 inline void Hub::upkeep(bool everything) {
@@ -95,6 +104,7 @@ inline void Hub::upkeep(bool everything) {
     next_look_ = now + 100'000'000;
     at_.look_around();
   }
+  if (at_.lost() != Lost::No) leave_role();  // the next incarnation of this very process may take it
   if (at_.lost() != Lost::No || at_.options().read_only) return;
   const Geometry& geometry = log().geometry();
   Hot& hot = this->hot();
@@ -112,14 +122,15 @@ inline void Hub::upkeep(bool everything) {
   }
   if (at_.is_writer()) {
     if (segment + 1 != prepared_for_) {
-      for (u64 ahead = 0; ahead <= at_.options().segments_ahead; ++ahead) {
-        at_.prepare_segment(segment + ahead);
-        log().map_ahead(segment + ahead);
+      bool prepared = true;
+      for (u64 ahead = 0; prepared && ahead <= at_.options().segments_ahead; ++ahead) {
+        prepared = at_.try_prepare_segment(segment + ahead, kPatience);
+        if (prepared) log().map_ahead(segment + ahead);
       }
-      prepared_for_ = segment + 1;
+      if (prepared) prepared_for_ = segment + 1;
     }
     const u64 wanted = at_.applier().chunks_for(kBatchRecords) + kChunksAhead;
-    if (peek(hot.arena_next) + wanted > at_.arena_touched()) at_.grow_arena(wanted);
+    if (peek(hot.arena_next) + wanted > at_.arena_touched()) at_.try_grow_arena(wanted, kPatience);
     // Our syncs, and the kernel's own writeback, leave the pages write-protected.
     const u64 syncs = peek(hot.sync_count);
     if (syncs != synced_seen_ || now >= next_repopulate_) {
@@ -189,8 +200,13 @@ inline void Hub::drop_old_segments() {
   const Retention keep = at_.retention();
   u64 released = UINT64_MAX;
   for (const std::string& name : at_.home().names_in("cursors")) {
-    const std::string text = at_.home().read("cursors/" + name);
-    if (!text.empty()) released = std::min<u64>(released, std::strtoull(text.c_str(), nullptr, 10));
+    if (name.starts_with(".")) continue;  // being written, or left by a process that was killed as it wrote
+    try {
+      const std::string text = at_.home().read("cursors/" + name);
+      if (!text.empty()) released = std::min<u64>(released, std::strtoull(text.c_str(), nullptr, 10));
+    } catch (const Error&) {
+      released = 0;  // another user's, perhaps: it may need everything
+    }
   }
   u64 total = segments.size() * geometry.segment_bytes();
   for (u64 segment : segments) {
@@ -215,16 +231,18 @@ inline void Hub::drop_old_segments() {
 inline void Attachment::detach() noexcept {
   if (!of_this_process() || !locks_) return;  // a forked child has nothing to give back
   try {
-    if (lost() != Lost::No && others_alive() == 0) {
-      // The hub directory was deleted or exchanged: nobody will find our memory files any more, unless they are still
-      // those of the hub that is there now.
+    if (lost() != Lost::No && !in_use(memory_held_)) {
+      // The hub directory was deleted or exchanged, and nobody else has our memory files: nobody will find them any more,
+      // unless they are still those of the hub that is there now.
       const std::string data = read_small_file(directory_ + "/control");
       ControlFile now{};
       if (data.size() == sizeof now) std::memcpy(&now, data.data(), sizeof now);
       std::error_code ec;
       if (memory_dir() != now.memory_dir) std::filesystem::remove_all(memory_dir(), ec);
     }
-    if (slot_held_ && locks_->lock(kByteOpen, 5 * kSecond)) {
+    const bool opening = slot_held_ && locks_->lock(kByteOpen, 5 * kSecond);
+    if (!opening) release_slot();  // whoever is opening the hub has been stopped: the views stay, for the next who opens
+    if (opening) {
       const bool last = lost() == Lost::No && others_alive() == 0;
       if (last && !options_.read_only) {
         try {
@@ -247,8 +265,10 @@ inline void Attachment::detach() noexcept {
         }
         std::filesystem::remove_all(memory_dir(), ec);
       }
+      const bool forsaken = !last && is_writer() && lost() == Lost::No && locks_->holder(kByteMaintainer) == 0;
       release_slot();
       locks_->unlock(kByteOpen);
+      if (forsaken) flush();  // those that stay may be readers: who would sync what this one wrote?
     }
   } catch (const std::exception&) {
     release_slot();

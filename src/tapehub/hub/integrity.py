@@ -30,8 +30,8 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is damaged."""
-        return not self.bad
+        """Whether nothing is damaged, and nothing missing."""
+        return not self.bad and self.records >= self.expected_records
 
 
 def verify(hub: DataHub, progress: Callable[[int, int], None] | None = None) -> Report:
@@ -42,8 +42,8 @@ def verify(hub: DataHub, progress: Callable[[int, int], None] | None = None) -> 
     """
     state = hub._hub_state()
     head = int(state["head"])
-    lines = int(state["segment_lines"])
-    segments = [number for number in hub._segments() if number * lines < head]
+    lines, oldest = int(state["segment_lines"]), int(state["oldest"])
+    segments = list(range(oldest // lines, -(-head // lines)))  # all that are to be there: what is missing is found bad
     before = hub._records_before(segments[0] * lines) if segments else 0
     records = 0
     bad: list[tuple[int, str]] = []

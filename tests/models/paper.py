@@ -12,8 +12,9 @@ from tapehub._native import Candle
 from tapehub.agents import Agent, Context, RunSettings
 from tapehub.agents.beginning import defined
 from tapehub.agents.engine import Engine
-from tapehub.agents.journal import LogReader, read_run
+from tapehub.agents.journal import read_run
 from tapehub.agents.lags import Lags
+from tapehub.agents.log_reader import LogReader
 from tapehub.agents.records import Fill, Output, decode
 from tapehub.agents.run import Run
 from tapehub.agents.settings import read_settings

@@ -23,7 +23,7 @@ from tapehub.agents.beginning import (
     watched,
 )
 from tapehub.agents.engine import Engine
-from tapehub.agents.journal import LogReader
+from tapehub.agents.log_reader import LogReader
 from tapehub.agents.records import Output
 from tapehub.agents.run import Run, fingerprint
 from tapehub.agents.settings import RunSettings

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from tapehub.agents.halts import halted
-from tapehub.agents.journal import RunLog, newest, runs
+from tapehub.agents.journal import RunLog
 from tapehub.agents.records import AccountState, AgentRecord, identity
 from tapehub.agents.run import Run, fingerprint, new_number
+from tapehub.agents.search import newest, runs
 from tapehub.hub import reading
 from tapehub.hub.clock import WATERMARK_TICKS
 from tapehub.model.calendars import Calendar, CalendarId

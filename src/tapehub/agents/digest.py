@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tapehub.agents.debate import instant_of
 from tapehub.agents.halts import halted
-from tapehub.agents.journal import Found, between, run_of
 from tapehub.agents.outcomes import outcome_of
 from tapehub.agents.records import AccountState, Fill, HaltRecord, Message, Opinion, Order, Signal
 from tapehub.agents.run import Run
+from tapehub.agents.search import Found, between, run_of
 from tapehub.errors import InvalidRecord
 from tapehub.model.records import Kind
 

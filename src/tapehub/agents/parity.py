@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from tapehub.agents.engine import Engine
 from tapehub.agents.finding import make
-from tapehub.agents.journal import LogReader, read_run
+from tapehub.agents.journal import read_run
 from tapehub.agents.lags import Lags
+from tapehub.agents.log_reader import LogReader
 from tapehub.agents.records import Output, identity
 from tapehub.errors import ConfigError
 from tapehub.model.records import Kind

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 from tapehub.agents.beginning import begin_run, resumable
 from tapehub.agents.engine import Engine
-from tapehub.agents.journal import Diverged, LogReader, RunLog, Written, read_run
+from tapehub.agents.journal import Diverged, RunLog, Written, read_run
 from tapehub.agents.lags import Lags
+from tapehub.agents.log_reader import LogReader
 from tapehub.agents.records import AgentRecord, identity
 from tapehub.agents.settings import RunSettings
 from tapehub.errors import ConfigError, HubError, HubHeld

@@ -182,8 +182,9 @@ def list_(
 
 def _rows(hub: DataHub) -> list[dict[str, Any]]:
     """Describe the newest run of each agent."""
-    from tapehub.agents.journal import newest, read_run, runs
+    from tapehub.agents.journal import read_run
     from tapehub.agents.records import AccountState
+    from tapehub.agents.search import newest, runs
     from tapehub.model.records import Kind
 
     accounts: dict[str, AccountState] = {}
@@ -239,9 +240,10 @@ def stop(
     """Let an agent end its run: at the next record it reads. What it holds stays open; "tapehub halt" closes it."""
     import time
 
-    from tapehub.agents.journal import RunLog, find_run
+    from tapehub.agents.journal import RunLog
     from tapehub.agents.records import AgentRecord, identity
     from tapehub.agents.runner import release_log
+    from tapehub.agents.search import find_run
     from tapehub.model.records import Kind
 
     with attach(hub, name, "agents") as opened:

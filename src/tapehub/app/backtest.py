@@ -184,9 +184,9 @@ def _write(report: Report, json_to: Path | None, html: Path | None, *, as_json: 
 def _compare(
     run_id: str, hub: Path | None, name: str | None, *, as_json: bool, json_to: Path | None, html: Path | None
 ) -> None:
-    from tapehub.agents.journal import find_run
     from tapehub.agents.parity import compare
     from tapehub.agents.report import report_of
+    from tapehub.agents.search import find_run
 
     with attach(hub, name, "backtest") as opened:
         run = find_run(opened, run_id)

@@ -11,10 +11,10 @@ from tapehub import Tick
 from tapehub.agents import Agent, Runner
 from tapehub.agents.backtest import backtest_log, backtest_quotes
 from tapehub.agents.charts import page
-from tapehub.agents.journal import runs
 from tapehub.agents.parity import compare
 from tapehub.agents.records import Fill, decode
 from tapehub.agents.report import report_of
+from tapehub.agents.search import runs
 from tapehub.errors import ConfigError
 from tapehub.feeds.quotes import Quotes
 from tapehub.feeds.replay import merge, open_recording

@@ -7,8 +7,9 @@ import pytest
 
 from tapehub.agents import Agent, Runner, RunSettings
 from tapehub.agents.beginning import resumable
-from tapehub.agents.journal import newest, read_run, runs
+from tapehub.agents.journal import read_run
 from tapehub.agents.records import AgentRecord
+from tapehub.agents.search import newest, runs
 from tapehub.errors import HubHeld
 from tapehub.model.records import Kind
 from tests.models.paper import ThreeUp, event_hub, in_log, plain, publish, replayed, rng, series, settings

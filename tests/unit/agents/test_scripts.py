@@ -8,10 +8,10 @@ import pytest
 from tapehub import DataHub, Tick
 from tapehub.agents import Agent, Context, Opinion, Runner, attach
 from tapehub.agents.halts import halt, halted, resume
-from tapehub.agents.journal import find_run, newest, runs
 from tapehub.agents.parity import compare
 from tapehub.agents.records import AgentRecord, cause_word
 from tapehub.agents.scripts import opine
+from tapehub.agents.search import find_run, newest, runs
 from tapehub.errors import ConfigError
 from tapehub.model.records import Kind
 from tests.models.paper import TUESDAY, event_hub, settings

@@ -195,7 +195,7 @@ class Engine(Timeline):
             self.now = now
             self._mark(entry.ts_event)
             return
-        if now >= self.wake:
+        if now and now >= self.wake:  # a record may come before a clock of events has a time
             self._pass_time(now)
         self.now = now
         self._readers.read(entry)
@@ -335,7 +335,8 @@ class Engine(Timeline):
             member.agent.on_timer(member.ctx, name)
             if period:
                 due = first + period
-                if due <= self._watermark:  # a mark that went far ahead: once is enough
+                if not self._watermark < due <= self._watermark + period:
+                    # A mark that went far ahead, once is enough; or `first` is of the time line before this one.
                     due = (self._watermark // period + 1) * period
                 self.timer(agent, name, due, period)
 

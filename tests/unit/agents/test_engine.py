@@ -200,7 +200,23 @@ def test_new_clock_moves_what_is_due_with_it() -> None:
     names = [one[0] for one in diary.seen if one[0] in ("minute", "once")]
     assert names == ["minute"]  # thirty of its sixty seconds had passed
     desk.tick(1.1, 1.1001, after_s=4)
-    assert [one[0] for one in diary.seen if one[0] in ("minute", "once")] == ["minute", "once"]
+    seen = [one[0] for one in diary.seen if one[0] in ("minute", "once")]
+    assert seen == ["minute", "once", "minute"]  # from there on at whole minutes of the new time line
+    desk.tick(1.1, 1.1001, after_s=60)
+    assert [one[0] for one in diary.seen if one[0] in ("minute", "once")][3:] == ["minute"]
+
+
+def test_record_that_came_before_a_new_clock_had_a_time_moves_nothing() -> None:
+    diary = Diary()
+    desk = Desktop(diary)
+    desk.tick(1.1, 1.1001, after_s=30)
+    entry(desk.engine, Kind.CLOCK, 300, desk.at, payload=CLOCK_STRUCT.pack(2, 0, 0, 0, 1.0, 0, 0))
+    entry(desk.engine, Kind.CHANNEL, 301, -(1 << 63))
+    desk.at = TUESDAY - 365 * 86_400 * SECOND
+    desk.tick(1.1, 1.1001, after_s=0)
+    assert not [one for one in diary.seen if one[0] in ("minute", "once")]
+    desk.tick(1.1, 1.1001, after_s=31)
+    assert [one[0] for one in diary.seen if one[0] in ("minute", "once")] == ["minute"]
 
 
 def test_indicators_are_fed_the_candles_there_are_and_those_to_come() -> None:

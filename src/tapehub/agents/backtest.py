@@ -23,12 +23,15 @@ from tapehub.agents.beginning import (
     watched,
 )
 from tapehub.agents.engine import Engine
+from tapehub.agents.hours import Hours, hours_at, named
 from tapehub.agents.log_reader import LogReader
 from tapehub.agents.records import Output
 from tapehub.agents.run import Run, fingerprint
 from tapehub.agents.settings import RunSettings
 from tapehub.errors import ConfigError
+from tapehub.model.calendars import Calendar
 from tapehub.model.instruments import InstrumentBook
+from tapehub.model.sessions import Sessions
 
 if TYPE_CHECKING:
     from tapehub.agents.agent import Agent
@@ -77,6 +80,7 @@ def backtest_quotes(
     seed: int = 1,
     start: int | None = None,
     book: InstrumentBook | None = None,
+    calendars: Iterable[Sessions] = (),
     by_tick: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Backtest:
@@ -84,6 +88,7 @@ def backtest_quotes(
 
     Args:
         start: callbacks begin at this event time, ns; what comes before builds candles. Default is the first quote.
+        calendars: opening hours with the holidays of a configuration; default is the weekly hours.
         by_tick: hand over every tick also where no agent wants it; the outputs are the same.
         on_progress: takes ticks and event time, after each batch.
 
@@ -93,11 +98,13 @@ def backtest_quotes(
     book = book or InstrumentBook()
     settings = settings or RunSettings()
     symbols = watched(agents, settings.paper.currency, book)
+    hours = {table.id: table for table in calendars}
     run = _run(
-        agents, specs, name, settings, seed, start or 0, symbols, {one: defined(book.find(one)) for one in symbols}
-    )
+        agents, specs, name, settings, seed, start or 0, symbols, {one: defined(book.find(one)) for one in symbols},
+        hours=hours,
+    )  # fmt: skip
     made = Backtest(run)
-    engine = made.engine = Engine(run, agents, made.outputs.append)
+    engine = made.engine = Engine(run, agents, made.outputs.append, hours=hours)
     driver = ArrayDriver(engine, by_tick=by_tick)
     began = time.perf_counter()
     wanted = set(symbols)
@@ -146,17 +153,23 @@ def backtest_log(
     book = hub._names.book
     symbols = watched(agents, settings.paper.currency, book)
     begin = first_at(hub, start) if start is not None else int(hub._hub_state()["oldest"])
-    warm = position_at(hub, start - warm_span_ns(agents, start, book)) if start is not None else begin
+    hours = hours_at(hub, begin)
+
+    def calendar_of(symbol: str) -> Sessions:
+        calendar = row_of(hub, symbol, book).calendar
+        return hours.get(calendar) or Calendar(calendar)
+
+    warm = position_at(hub, start - warm_span_ns(agents, start, calendar_of)) if start is not None else begin
     stop = first_at(hub, end) if end is not None else hub.head
     state = hub._hub_state()
     run = _run(
         agents, specs, name, settings, seed, start or 0, symbols,
         {one: defined(row_of(hub, one, book)) for one in symbols},
         sources={one: source_of(hub, one) for one in symbols}, basis=int(state["price_basis"]),
-        grace_ns=int(state["grace_ns"]), by_ticks=by_ticks_at(hub, warm), warm=warm,
+        grace_ns=int(state["grace_ns"]), by_ticks=by_ticks_at(hub, warm), warm=warm, hours=hours,
     )  # fmt: skip
     made = Backtest(run)
-    engine = made.engine = Engine(run, agents, made.outputs.append)
+    engine = made.engine = Engine(run, agents, made.outputs.append, hours=hours)
     reader = LogReader(hub, warm, symbols)
     began = time.perf_counter()
     while begin > warm and reader.drive(engine, end=begin - 1, records_max=_STEP):
@@ -190,6 +203,7 @@ def _run(
     symbols: Sequence[str],
     definitions: dict[str, dict[str, Any]],
     *,
+    hours: Hours,
     sources: dict[str, str] | None = None,
     basis: int = 0,
     grace_ns: int = 500_000_000,
@@ -207,5 +221,5 @@ def _run(
     return Run(
         number=number, agent=label, members=members, seed=seed, begin=0, warm=warm, started=start,
         watched=sources or dict.fromkeys(symbols, ""), definitions=definitions, basis=basis, grace_ns=grace_ns,
-        by_ticks=by_ticks, settings=settings, code=fingerprint(agents),
+        by_ticks=by_ticks, settings=settings, code=fingerprint(agents), calendars=named(hours),
     )  # fmt: skip

@@ -31,7 +31,9 @@ from tapehub.model.records import Kind
 if TYPE_CHECKING:
     from tapehub._native import Tick
     from tapehub.agents.account import AccountView
+    from tapehub.agents.hours import Hours
     from tapehub.agents.run import Run
+    from tapehub.model.sessions import Sessions
 
 __all__ = ["Engine", "Entry", "Member"]
 
@@ -40,7 +42,7 @@ class Entry(NamedTuple):
     """Hold a record that is no tick, as a driver reads it.
 
     Attributes:
-        body: the candle or order-flow metrics it holds; None for other kinds.
+        body: the candle, order-flow metrics or session table it holds; None for other kinds.
     """
 
     seq: int
@@ -70,6 +72,7 @@ class Engine(Timeline):
         sink: takes each output, in order.
         look: see `Desk`.
         lags: how far the run was behind, as far as that is known.
+        hours: the session tables that the run began with.
 
     Attributes:
         now: the log's time, ns.
@@ -85,8 +88,13 @@ class Engine(Timeline):
         *,
         look: Look | None = None,
         lags: Lags | None = None,
+        hours: Hours | None = None,
     ) -> None:
         self.run = run
+        self._hours = hours or {}
+        if (told := sorted(run.calendars or ())) != sorted(one.name.lower() for one in self._hours):
+            # Else a holiday would be an open market, and nobody would know.
+            raise ConfigError(f"run {run.id} began with session tables of {told}: expected those; see hours.hours_of")
         super().__init__(by_ticks=run.by_ticks, grace_ns=run.grace_ns)
         self.cause = 0
         self.live = False
@@ -125,7 +133,7 @@ class Engine(Timeline):
             instrument = Instrument(symbol, **{**told, "calendar": CalendarId(told["calendar"])})
             made[symbol] = Market(
                 instrument, tuple(frames.get(symbol, ())), PriceBasis(self.run.basis), self, rank=rank, source=source,
-                wanted=symbol in frames,
+                wanted=symbol in frames, sessions=self._hours.get(instrument.calendar),
             )  # fmt: skip
         return made
 
@@ -187,6 +195,8 @@ class Engine(Timeline):
         """Take in a record of another kind. What the run itself has said moves nothing: it knows already."""
         if entry.one == self.run.number and entry.kind in OWN:
             self._readers.read_own(entry)
+            return
+        if entry.kind == Kind.CALENDAR and self.run.calendars is None:  # it was decided without, at other moments
             return
         self.cause, self._ordinal = entry.seq, 0
         now = max(self.now, entry.ts_publish)
@@ -368,6 +378,12 @@ class Engine(Timeline):
     def behind(self) -> float:
         """Say how far the run was behind when it came to this record."""
         return self.lags.at(self.cause)
+
+    def trade_by(self, sessions: Sessions) -> None:
+        """Judge by another session table of a calendar from here on."""
+        for market in self.markets.values():
+            if market.calendar.id is sessions.id:
+                market.calendar = sessions
 
     def order_flow(self, market: Market, metrics: OrderFlowMetrics) -> None:
         """Give metrics to those who want them."""

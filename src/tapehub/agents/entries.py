@@ -29,6 +29,7 @@ KINDS: Final = (
     Kind.WATERMARK,
     Kind.CHANNEL,
     Kind.CLOCK,
+    Kind.CALENDAR,
     Kind.STATE,
     Kind.GAP,
     Kind.QUARANTINE,
@@ -53,6 +54,7 @@ class Readers:
             Kind.CANDLE: self._candle,
             Kind.ORDER_FLOW: self._order_flow,
             Kind.CLOCK: self._clock,
+            Kind.CALENDAR: self._calendar,
             Kind.STATE: self._state,
             Kind.GAP: self._gap,
             Kind.QUARANTINE: self._quarantine,
@@ -111,6 +113,10 @@ class Readers:
         by_ticks = CLOCK_STRUCT.unpack(entry.payload)[1] == WATERMARK_TICKS
         same = bool(entry.flags & SAME_TIME_LINE)
         self._engine.new_time_line(by_ticks=by_ticks, same=same)
+
+    def _calendar(self, entry: Entry) -> None:
+        if entry.body is not None:  # else it holds New York's offsets
+            self._engine.trade_by(entry.body)
 
     def _state(self, entry: Entry) -> None:
         market = self._market(entry)

@@ -10,12 +10,14 @@ import numpy as np
 from tapehub._native import Follower
 from tapehub.agents.engine import Engine, Entry
 from tapehub.agents.entries import KINDS
+from tapehub.agents.hours import table_in
 from tapehub.agents.search import NO_ROWS
 from tapehub.errors import HubError
 from tapehub.hub import blobs
 from tapehub.hub.naming import symbol_of
 from tapehub.hub.reading import EVER, NEVER
 from tapehub.model.records import NO_INSTRUMENT, Kind
+from tapehub.model.sessions import CalendarId
 
 if TYPE_CHECKING:
     from tapehub.hub import DataHub
@@ -150,6 +152,8 @@ class LogReader:
             body = self._hub._order_flow_object(seq)
         elif flags & blobs.BLOB_FLAG:
             payload = blobs.load(self._hub.path, flags, payload)
+            if kind == Kind.CALENDAR and one in set(CalendarId):
+                body = table_in(self._hub, CalendarId(one), payload)
         symbol = "" if instrument == NO_INSTRUMENT else self._symbol(instrument)
         return Entry(seq, kind, ts_event, ts_publish, symbol, self._source(source), one, two, flags, payload, body)
 

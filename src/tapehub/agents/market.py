@@ -11,6 +11,7 @@ from tapehub.agents.series import Series, Timeline
 from tapehub.model.calendars import Calendar
 from tapehub.model.instruments import Instrument
 from tapehub.model.policies import PriceBasis
+from tapehub.model.sessions import Sessions
 from tapehub.model.states import State
 from tapehub.model.timeframes import Timeframe, parse
 
@@ -47,6 +48,7 @@ class Market:
 
     Attributes:
         bid, ask: before the first tick, what `recall` was told, else 0.0.
+        calendar: when it trades, by the table in force at this place in the log.
         seq: of the last tick; 0 before the first.
         ts_event, seen_ns: of the last tick: event time, and log time.
         changed_ns: log time at which bid or ask last changed.
@@ -100,13 +102,14 @@ class Market:
         rank: int = 0,
         source: str = "",
         wanted: bool = True,
+        sessions: Sessions | None = None,
     ) -> None:
         self.instrument = instrument
         self.symbol = instrument.symbol
         self.source = source
         self.wanted = wanted
         """An agent asked for it; else it is here for its rate alone."""
-        self.calendar = Calendar(instrument.calendar)
+        self.calendar: Sessions = sessions or Calendar(instrument.calendar)
         self.bid = self.ask = 0.0
         self.ts_event = self.seen_ns = self.seq = self.changed_ns = 0
         self.state: State | None = None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tapehub.agents.engine import Engine
 from tapehub.agents.finding import make
+from tapehub.agents.hours import hours_of
 from tapehub.agents.journal import read_run
 from tapehub.agents.lags import Lags
 from tapehub.agents.log_reader import LogReader
@@ -84,7 +85,7 @@ def replay(
     def look(symbol: str, now: int, cause: int, ordinal: int) -> tuple[str, str, int] | None:
         return written.looks.get((cause, ordinal))
 
-    engine = Engine(run, made, sink or outputs.append, look=look, lags=Lags(written.lags))
+    engine = Engine(run, made, sink or outputs.append, look=look, lags=Lags(written.lags), hours=hours_of(hub, run))
     reader = LogReader(hub, run.warm, run.watched)
     end = written.ended if written.ended is not None else hub.head
     while reader.drive(engine, end=end):

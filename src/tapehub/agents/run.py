@@ -41,6 +41,8 @@ class Run:
         halted: why the kill switch was on; empty when it was not.
         flatten: it was thrown to close what is open, too, and perhaps while no run was there to do it.
         code: fingerprint of the agents' source.
+        calendars: names of the session tables in force when it began, by calendar; None was written by a version that
+            judged by the weekly hours alone, and is replayed so.
     """
 
     number: int
@@ -60,6 +62,7 @@ class Run:
     halted: str = ""
     flatten: bool = False
     code: str = ""
+    calendars: dict[str, str] | None = None
 
     @property
     def id(self) -> str:
@@ -93,6 +96,7 @@ class Run:
             "halted": self.halted,
             "flatten": self.flatten,
             "code": self.code,
+            "calendars": self.calendars,
         }
 
     @classmethod

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from tapehub.agents.beginning import begin_run, resumable
 from tapehub.agents.engine import Engine
+from tapehub.agents.hours import hours_of
 from tapehub.agents.journal import Diverged, RunLog, Written, read_run
 from tapehub.agents.lags import Lags
 from tapehub.agents.log_reader import LogReader
@@ -132,7 +133,7 @@ class Runner:
         self.log = RunLog(self.hub, run, written.outputs, self._heard)
         look = live_look(self.hub, run, written)
         self._told_behind = bool(written.lags and written.lags[-1][1])  # so that its end is written, too
-        self.engine = Engine(run, agents, self.log, look=look, lags=Lags(written.lags))
+        self.engine = Engine(run, agents, self.log, look=look, lags=Lags(written.lags), hours=hours_of(self.hub, run))
         self._keep_log(run.warm)
         if self.reader is not None:
             self.reader.close()

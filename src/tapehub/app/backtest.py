@@ -118,6 +118,7 @@ def _run(
         seed=seed,
         start=start_ns,
         book=config.book(),
+        calendars=config.sessions(),
         on_progress=_progress(),
     )
 

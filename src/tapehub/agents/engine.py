@@ -15,7 +15,7 @@ from tapehub._native import Candle, OrderFlowMetrics
 from tapehub.agents.agent import Agent, overridden
 from tapehub.agents.context import Context
 from tapehub.agents.desk import Desk
-from tapehub.agents.entries import OWN, Readers
+from tapehub.agents.entries import OWN, Entry, Readers
 from tapehub.agents.gate import Look, Verdict
 from tapehub.agents.lags import Lags
 from tapehub.agents.market import Market
@@ -35,27 +35,7 @@ if TYPE_CHECKING:
     from tapehub.agents.run import Run
     from tapehub.model.sessions import Sessions
 
-__all__ = ["Engine", "Entry", "Member"]
-
-
-class Entry(NamedTuple):
-    """Hold a record that is no tick, as a driver reads it.
-
-    Attributes:
-        body: the candle, order-flow metrics or session table it holds; None for other kinds.
-    """
-
-    seq: int
-    kind: int
-    ts_event: int
-    ts_publish: int
-    symbol: str
-    source: str
-    one: int
-    two: int
-    flags: int
-    payload: bytes
-    body: Any = None
+__all__ = ["Engine", "Member"]
 
 
 class Member(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tapehub.agents.market import StateChange
 from tapehub.agents.records import AgentRecord, HaltRecord, Opinion, Order, Signal, decode, split_cause
@@ -17,10 +17,10 @@ from tapehub.quality.reasons import Reason
 
 if TYPE_CHECKING:
     from tapehub._native import Candle
-    from tapehub.agents.engine import Engine, Entry
+    from tapehub.agents.engine import Engine
     from tapehub.agents.market import Market
 
-__all__ = ["KINDS", "OWN", "Readers"]
+__all__ = ["KINDS", "OWN", "Entry", "Readers"]
 
 KINDS: Final = (
     Kind.TICK,
@@ -43,6 +43,26 @@ KINDS: Final = (
 
 OWN: Final = frozenset({Kind.OPINION, Kind.SIGNAL, Kind.ORDER, Kind.AGENT})
 """Kinds that a run writes and reads; it passes over its own."""
+
+
+class Entry(NamedTuple):
+    """Hold a record that is no tick, as a driver reads it.
+
+    Attributes:
+        body: the candle, order-flow metrics or session table it holds; None for other kinds.
+    """
+
+    seq: int
+    kind: int
+    ts_event: int
+    ts_publish: int
+    symbol: str
+    source: str
+    one: int
+    two: int
+    flags: int
+    payload: bytes
+    body: Any = None
 
 
 class Readers:

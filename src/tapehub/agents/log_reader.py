@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tapehub._native import Follower
-from tapehub.agents.engine import Engine, Entry
-from tapehub.agents.entries import KINDS
+from tapehub.agents.engine import Engine
+from tapehub.agents.entries import KINDS, Entry
 from tapehub.agents.hours import table_in
 from tapehub.agents.search import NO_ROWS
 from tapehub.errors import HubError

@@ -7,7 +7,8 @@ import pytest
 from tapehub import Tick
 from tapehub._native import Candle, OrderFlowMetrics
 from tapehub.agents import Agent, Context
-from tapehub.agents.engine import Engine, Entry
+from tapehub.agents.engine import Engine
+from tapehub.agents.entries import Entry
 from tapehub.agents.records import Opinion, Output, decode
 from tapehub.errors import ConfigError
 from tapehub.model.records import CLOCK_STRUCT, Kind

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tapehub.agents.engine import Entry
+from tapehub.agents.entries import Entry
 from tapehub.agents.records import HaltRecord
 from tapehub.errors import ConfigError
 from tapehub.model.records import Kind

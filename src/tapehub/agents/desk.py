@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tapehub.agents.records import HaltRecord
     from tapehub.agents.run import Run
 
-__all__ = ["Desk"]
+__all__ = ["Desk", "checked"]
 
 _KEY: Final = brokers._KEY
 
@@ -88,7 +88,7 @@ class Desk:
         """
         self.keeper.begin_day()
         market = self._market(told["symbol"])
-        side, units, stop_pips, target_pips = _checked(told)
+        side, units, stop_pips, target_pips = checked(told)
         verdict = self._asked(market)
         code, reason = verdict.code, verdict.reason
         sized = Decimal(0)
@@ -262,7 +262,12 @@ class Desk:
         self.keeper.watch()
 
 
-def _checked(told: Mapping[str, Any]) -> tuple[str, float | None, float | None, float | None]:
+def checked(told: Mapping[str, Any]) -> tuple[str, float | None, float | None, float | None]:
+    """Give side, units, stop and target of an order.
+
+    Raises:
+        ConfigError: one of them makes no sense, whatever the market.
+    """
     side, units = told["side"], told.get("units")
     if side not in (BUY, SELL):
         raise ConfigError(f"order side is {side!r}, expected {BUY!r} or {SELL!r}")

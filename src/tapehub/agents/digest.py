@@ -47,6 +47,7 @@ class Digest:
         self._signals: OrderedDict[str, tuple[Found, Signal]] = OrderedDict()
         self._rejections: deque[tuple[Found, Opinion]] = deque(maxlen=KEPT)
         self._orders: OrderedDict[str, list[Message]] = OrderedDict()
+        self._of_request: OrderedDict[str, str] = OrderedDict()
         self._of_signal: dict[str, str] = {}
         self._of_position: dict[str, str] = {}
         self._halt: HaltRecord | None = None
@@ -95,10 +96,15 @@ class Digest:
             if opening in self._orders:
                 self._orders[opening].append(order)
             return
+        if order.status == "requested":  # by a script: what the desk makes of it answers the request
+            if order.of in self._signals:
+                _keep(self._of_request, order.id, order.of)
+            return
         if order.id not in self._orders:
             _keep(self._orders, order.id, [])
-            if order.of in self._signals:
-                self._of_signal[order.of] = order.id
+            signal = self._of_request.get(order.of, order.of)
+            if signal in self._signals:
+                self._of_signal[signal] = order.id
             if len(self._of_position) > 4 * KEPT:
                 self._of_position = {name: one for name, one in self._of_position.items() if one in self._orders}
             if len(self._of_signal) > 4 * KEPT:

@@ -145,7 +145,7 @@ def replayed(hub: DataHub, run: Run, agents: Sequence[Agent]) -> list[Output]:
         return written.looks.get((cause, ordinal))
 
     engine = Engine(run, agents, outputs.append, look=look, lags=Lags(written.lags), hours=hours_of(hub, run))
-    reader = LogReader(hub, run.warm, run.watched)
+    reader = LogReader(hub, run.warm_seq, run.watched)
     end = written.ended if written.ended is not None else hub.head
     while reader.drive(engine, end=end):
         pass

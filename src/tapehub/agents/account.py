@@ -35,7 +35,7 @@ class Open:
     sign: int
     units: Decimal
     price: Decimal
-    opened: int
+    opened_ns: int
     order: str
     agent: str
     stop: float | None = None
@@ -53,7 +53,7 @@ class Open:
             BUY if self.sign > 0 else "sell",
             float(self.units),
             float(self.price),
-            self.opened,
+            self.opened_ns,
             self.stop,
             self.target,
             str(self.swap) if self.swap else "",
@@ -72,7 +72,7 @@ class Open:
             1 if told.side == BUY else -1,
             exact(told.units),
             exact(told.price),
-            told.opened,
+            told.opened_ns,
             told.order,
             told.agent,
             told.stop,
@@ -114,7 +114,7 @@ class Account:
         markets: by symbol, for prices and rates.
 
     Attributes:
-        owed: each 17:00 New York that was passed, and whose swaps nobody could work out yet.
+        owed_ns: each 17:00 New York that was passed, and whose swaps nobody could work out yet.
     """
 
     def __init__(self, name: str, settings: PaperSettings, markets: Mapping[str, Market]) -> None:
@@ -122,7 +122,7 @@ class Account:
         self.currency = settings.currency
         self.balance = booked(Decimal(settings.balance), settings.currency)
         self.positions: dict[str, Open] = {}
-        self.owed: list[int] = []
+        self.owed_ns: list[int] = []
         self.rates = Rates(markets)
         self._markets = markets
         self._settings = settings
@@ -246,7 +246,7 @@ class Account:
             )
         self.balance = Decimal(told.balance)
         self.positions = {one.id: Open.read(one) for one in told.positions}
-        self.owed = [] if told.owed is None else [told.owed]
+        self.owed_ns = [] if told.owed_ns is None else [told.owed_ns]
         for symbol, (bid, ask) in told.marks.items():
             if symbol in self._markets:
                 self._markets[symbol].recall(bid, ask)

@@ -50,15 +50,15 @@ class Backtest:
     Attributes:
         outputs: what a live run would have written.
         ticks: that were read.
-        first, last: log time of the first and the last record after the warm-up, ns.
+        first_ns, last_ns: log time of the first and the last record after the warm-up.
         seconds: of computing.
     """
 
     run: Run
     outputs: list[Output] = field(default_factory=list)
     ticks: int = 0
-    first: int = 0
-    last: int = 0
+    first_ns: int = 0
+    last_ns: int = 0
     seconds: float = 0.0
     engine: Engine | None = None
 
@@ -117,16 +117,16 @@ def backtest_quotes(
             driver.feed(batch.replace(records=records[:cut]))
             if cut == len(records):
                 continue
-            made.first = int(records["ts_event"][cut]) if start is None else start
+            made.first_ns = int(records["ts_event"][cut]) if start is None else start
             engine.cause = driver.seq
-            engine.begin(made.first)
+            engine.begin(made.first_ns)
             records = records[cut:]
         driver.feed(batch.replace(records=records))
         if on_progress is not None:
             on_progress(driver.seq, int(records["ts_event"][-1]))
     if not engine.live or not any(market.seq for market in engine.markets.values()):
         raise ConfigError(f"no quote of {', '.join(symbols)}: expected some to trade on; check the files and --from")
-    made.last, made.ticks = engine.now, driver.seq
+    made.last_ns, made.ticks = engine.now, driver.seq
     engine.stop()
     made.seconds = time.perf_counter() - began
     return made
@@ -175,13 +175,13 @@ def backtest_log(
     while begin > warm and reader.drive(engine, end=begin - 1, records_max=_STEP):
         pass
     began_ns = int(hub.log(begin, 1)["ts_publish"][0]) if start is None and begin < hub.head else 0
-    made.first = max(engine.now, start or began_ns)
+    made.first_ns = max(engine.now, start or began_ns)
     engine.cause = max(engine.cause, begin)
-    engine.begin(made.first)
+    engine.begin(made.first_ns)
     while reader.drive(engine, end=stop - 1, records_max=_STEP):
         if on_progress is not None:
             on_progress(reader.delivered, engine.now)
-    made.last, made.ticks = engine.now, reader.delivered
+    made.last_ns, made.ticks = engine.now, reader.delivered
     engine.stop()
     made.seconds = time.perf_counter() - began
     return made
@@ -219,7 +219,7 @@ def _run(
     made_of = json.dumps([label, members, seed, start, settings.model_dump(mode="json")], sort_keys=True, default=str)
     number = int.from_bytes(hashlib.sha256(made_of.encode()).digest()[:6], "big")
     return Run(
-        number=number, agent=label, members=members, seed=seed, begin=0, warm=warm, started=start,
+        number=number, agent=label, members=members, seed=seed, begin_seq=0, warm_seq=warm, started_ns=start,
         watched=sources or dict.fromkeys(symbols, ""), definitions=definitions, basis=basis, grace_ns=grace_ns,
         by_ticks=by_ticks, settings=settings, code=fingerprint(agents), calendars=named(hours),
     )  # fmt: skip

@@ -69,9 +69,9 @@ def begin_run(
         agent=name,
         members=tuple({"spec": spec, "parameters": one.plain()} for spec, one in zip(specs, agents, strict=True)),
         seed=rng.getrandbits(32) if seed is None else seed,
-        begin=0,
-        warm=warm,
-        started=now,
+        begin_seq=0,
+        warm_seq=warm,
+        started_ns=now,
         watched={symbol: source_of(hub, symbol) for symbol in symbols},
         definitions={symbol: defined(row_of(hub, symbol, book)) for symbol in symbols},
         basis=int(state["price_basis"]),
@@ -86,7 +86,7 @@ def begin_run(
     )
     first = AgentRecord(identity(run.number, 0, 0), name, "start", data=run.plain())
     seq = RunLog(hub, run, {}).write(Kind.AGENT, now, 0, "", first.encode())
-    return replace(run, begin=seq)
+    return replace(run, begin_seq=seq)
 
 
 def resumable(
@@ -101,7 +101,7 @@ def resumable(
     if run is None:
         return None, ""
     members = tuple({"spec": spec, "parameters": one.plain()} for spec, one in zip(specs, agents, strict=True))
-    if run.warm < int(hub._hub_state()["oldest"]):
+    if run.warm_seq < int(hub._hub_state()["oldest"]):
         return None, "the log it began with is gone"
     if run.code != fingerprint(agents):
         return None, "the agent's code has changed"

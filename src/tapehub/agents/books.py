@@ -111,7 +111,7 @@ class Books:
         account, charged = self._account, False
         for one in account.positions.values():
             market = self._writer.markets[one.symbol]
-            nights = nights_at(roll_ns, market.instrument.calendar) if one.opened < roll_ns else 0
+            nights = nights_at(roll_ns, market.instrument.calendar) if one.opened_ns < roll_ns else 0
             if nights:
                 amount = account.book(swap_of(account, market, one, nights, self._settings))
                 one.swap += amount
@@ -130,16 +130,16 @@ class Books:
                 balance=str(account.balance),
                 why=why,
                 positions=tuple(one.record() for one in account.positions.values()),
-                day=risk.day,
+                day_ns=risk.day_ns,
                 day_equity=0.0 if risk.equity_due else risk.day_equity,
                 trades=risk.trades,
                 losing=risk.losing,
-                paused=risk.paused,
-                stopped=risk.stopped,
+                paused_ns=risk.paused_ns,
+                stopped_ns=risk.stopped_ns,
                 equity=None if account.unvalued else round(account.equity, 2),
                 margin=round(account.margin, 2),
                 marks=account.marks(),
-                owed=account.owed[0] if account.owed else None,
+                owed_ns=account.owed_ns[0] if account.owed_ns else None,
             )
         )
 

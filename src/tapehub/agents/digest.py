@@ -133,7 +133,7 @@ class Digest:
             "run": run.id,
             "members": [one["spec"].rpartition("/")[2] for one in run.members],
             "symbols": sorted(run.watched),
-            "began": instant_of(run.started),
+            "began": instant_of(run.started_ns),
             "ended": run.number in self._ended,
             "currency": account.currency if account else paper.currency,
             "balance": account.balance if account else paper.balance,
@@ -166,8 +166,8 @@ class Digest:
             self._read()
             rows = [(name, state, one) for name, state in self._accounts.items() for one in state.positions]
         out = []
-        for name, state, one in sorted(rows, key=lambda row: row[2].opened):
-            told = {"account": name, "currency": state.currency, **one.plain(), "opened": instant_of(one.opened)}
+        for name, state, one in sorted(rows, key=lambda row: row[2].opened_ns):
+            told = {"account": name, "currency": state.currency, **one.plain(), "opened": instant_of(one.opened_ns)}
             tick = self._hub.get_latest_tick(one.symbol) if one.symbol in self._hub.instruments else None
             told["pips"] = None
             if tick is not None:

@@ -93,7 +93,7 @@ class Readers:
     def read_own(self, entry: Entry) -> None:
         """Begin with the run's own first record, take requests to its desk, and hear that it is to end."""
         engine = self._engine
-        if entry.kind == Kind.AGENT and entry.seq == engine.run.begin:
+        if entry.kind == Kind.AGENT and entry.seq == engine.run.begin_seq:
             engine.cause = entry.seq
             engine.begin(entry.ts_publish)
         elif entry.kind == Kind.AGENT and not split_cause(entry.two)[0]:
@@ -162,14 +162,14 @@ class Readers:
         except (ValueError, KeyError, TypeError):
             cause, status = entry.payload.decode(errors="replace"), GapStatus.OPEN
         if entry.flags & GapFlag.NOTED:
-            if status is GapStatus.CLOSED_MARKET and market.gap_since == start:
-                market.gap_since = market.gap_until = None  # nothing traded, so nothing is missing
+            if status is GapStatus.CLOSED_MARKET and market.gap_since_ns == start:
+                market.gap_since_ns = market.gap_until_ns = None  # nothing traded, so nothing is missing
             label = status.label
         else:
-            market.gap_since, market.gap_cause = start, cause
+            market.gap_since_ns, market.gap_cause = start, cause
             # What counts is when data came again by the log's time: a gap may be told of long after it ended.
-            market.gap_until = None if entry.flags & GapFlag.LASTS else max(end, entry.ts_publish)
-            label = "gap" if market.gap_until is None else "gap ended"
+            market.gap_until_ns = None if entry.flags & GapFlag.LASTS else max(end, entry.ts_publish)
+            label = "gap" if market.gap_until_ns is None else "gap ended"
         self._engine.state(market, StateChange(entry.symbol, entry.source, label, cause, start, entry.ts_event))
 
     def _quarantine(self, entry: Entry) -> None:

@@ -137,7 +137,7 @@ def read_run(hub: DataHub, run: Run) -> Written:
     outputs: dict[tuple[int, int], Found] = {}
     looks: dict[tuple[int, int], tuple[str, str, int]] = {}
     ended, failures, lags = None, [], []
-    for found in between(hub, OUTPUTS, run.begin, hub.head):
+    for found in between(hub, OUTPUTS, run.begin_seq, hub.head):
         if found.run != run.number:
             continue
         if not found.cause:
@@ -157,5 +157,5 @@ def read_run(hub: DataHub, run: Run) -> Written:
             said = found.message
             if isinstance(said, AgentRecord) and said.what == "stop":
                 ended = found.cause
-    last = max((key[0] for key in outputs), default=run.begin)
+    last = max((key[0] for key in outputs), default=run.begin_seq)
     return Written(outputs, looks, ended, last, tuple(failures), tuple(lags))

@@ -72,9 +72,9 @@ class Keeper:
             self._hold(one)
         if positions:
             # Stops were watched by nobody meanwhile, but nights were passed all the same.
-            told = self._risk.day or min(one.opened for one in positions)
-            roll = min([*self._account.owed, interval_of("1d", told)[1]])
-            self._account.owed = []
+            told = self._risk.day_ns or min(one.opened_ns for one in positions)
+            roll = min([*self._account.owed_ns, interval_of("1d", told)[1]])
+            self._account.owed_ns = []
             self._carry(roll, self._times.now)
             self._expect_show()
         self.begin_day()
@@ -84,7 +84,7 @@ class Keeper:
         """Keep a position that is new."""
         self._hold(held)
         if not self._next_roll:
-            self._carry(interval_of("1d", held.opened)[1], 0)
+            self._carry(interval_of("1d", held.opened_ns)[1], 0)
         if not self._showing:
             self._expect_show()
 
@@ -96,7 +96,7 @@ class Keeper:
                 if held.units:
                     self._force(held, f"held for {minutes:g} min", "held")
 
-            self._times.schedule(held.opened + round(minutes * _MINUTE), close)
+            self._times.schedule(held.opened_ns + round(minutes * _MINUTE), close)
 
     def flatten(self, reason: str, why: str) -> None:
         """Close all that is open."""
@@ -117,8 +117,8 @@ class Keeper:
         self._settle()
         if risk.is_margin_called():
             self.flatten(f"equity is below {self._paper.close_out_pct:g} % of the margin", "margin")
-        elif risk.stopped != risk.day and risk.is_day_lost():
-            risk.stopped = risk.day
+        elif risk.stopped_ns != risk.day_ns and risk.is_day_lost():
+            risk.stopped_ns = risk.day_ns
             self._broker.cancel(None, "the day's loss has reached its limit")
             self.flatten(f"the day has lost {risk.limits.daily_loss_pct:g} %", "daily-loss")
 
@@ -148,14 +148,16 @@ class Keeper:
     def begin_day(self) -> None:
         """Begin the trading day, unless it has begun; with nothing open, when one looks makes no difference."""
         now = self._times.now
-        if now and not self._risk.day <= now < self._risk.day_end:  # a clock of events has no time before the first
+        if (
+            now and not self._risk.day_ns <= now < self._risk.day_end_ns
+        ):  # a clock of events has no time before the first
             self._risk.begin_day(now)
 
     def _carry(self, roll: int, until: int) -> None:
         """Carry what is open over each end of a day up to a time, and be back at the next."""
         day = 0
         while roll <= until:
-            self._account.owed.append(roll)
+            self._account.owed_ns.append(roll)
             day, roll = roll, interval_of("1d", roll)[1]
         self._settle(day)
         self._next_roll = roll
@@ -184,9 +186,9 @@ class Keeper:
             day: an instant of the day that begins with it; 0 begins none.
         """
         account = self._account
-        charged, owed = False, [] if account.unvalued or account.unbooked else account.owed
+        charged, owed = False, [] if account.unvalued or account.unbooked else account.owed_ns
         if owed:
-            account.owed = []
+            account.owed_ns = []
             for roll in owed:
                 charged |= self._books.swap(roll)
         if day:
@@ -199,7 +201,7 @@ class Keeper:
 
     def _expect_show(self) -> None:
         self._showing = True
-        now = max(self._times.now, self._risk.day)  # not each minute since 1970, where there is no time yet
+        now = max(self._times.now, self._risk.day_ns)  # not each minute since 1970, where there is no time yet
         self._times.schedule((now // _MINUTE + 1) * _MINUTE, self._show)
 
     def _show(self) -> None:

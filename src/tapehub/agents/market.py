@@ -53,7 +53,7 @@ class Market:
         ts_event, seen_ns: of the last tick: event time, and log time.
         changed_ns: log time at which bid or ask last changed.
         state: recorded by its feed; None while nothing is.
-        gap_since, gap_until: of the last gap, ns; until is None while it lasts.
+        gap_since_ns, gap_until_ns: of the last gap; until is None while it lasts.
         blown_ns: log time of the newest quote that the feed's gate refused for its spread.
         low_bid, high_bid, low_ask, high_ask, due_ns: a quote beyond one of these prices, or at or after that time,
             concerns the broker. Where nothing is open, none does.
@@ -69,8 +69,8 @@ class Market:
         "due_ns",
         "flow",
         "gap_cause",
-        "gap_since",
-        "gap_until",
+        "gap_since_ns",
+        "gap_until_ns",
         "high_ask",
         "high_bid",
         "instrument",
@@ -114,8 +114,8 @@ class Market:
         self.ts_event = self.seen_ns = self.seq = self.changed_ns = 0
         self.state: State | None = None
         self.state_cause = ""
-        self.gap_since: int | None = None
-        self.gap_until: int | None = None
+        self.gap_since_ns: int | None = None
+        self.gap_until_ns: int | None = None
         self.gap_cause = ""
         self.blown_ns = 0
         self.flow: OrderFlowMetrics | None = None

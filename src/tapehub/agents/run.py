@@ -9,7 +9,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tapehub.agents.records import AccountState, decode
 from tapehub.agents.settings import RunSettings, read_settings
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from tapehub.agents.agent import Agent
 
 __all__ = ["Run", "fingerprint", "new_number"]
+
+_FIELDS: Final = {"warm": "warm_seq", "started": "started_ns"}
+"""By their names in the log, which stay: older runs are read, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +33,9 @@ class Run:
         agent: the name it is listed under, and that of its account.
         members: how each agent is made: ``spec`` (see `finding`) and ``parameters``.
         seed: of `ctx.random`.
-        begin: sequence of its first record; callbacks begin behind it.
-        warm: sequence from which candles are built.
+        begin_seq: sequence of its first record; callbacks begin behind it.
+        warm_seq: sequence from which candles are built.
+        started_ns: log time at which it began.
         watched: every instrument whose ticks are read, with its source ("" until its first tick tells).
         definitions: what is known of each instrument, so that a replay does not depend on today's configuration.
         basis: price of candles: 0 mid, 1 bid, 2 ask.
@@ -49,9 +53,9 @@ class Run:
     agent: str
     members: tuple[dict[str, Any], ...]
     seed: int
-    begin: int
-    warm: int
-    started: int
+    begin_seq: int
+    warm_seq: int
+    started_ns: int
     watched: dict[str, str]
     definitions: dict[str, dict[str, Any]]
     basis: int = 0
@@ -84,8 +88,8 @@ class Run:
             "number": f"{self.number:012x}",
             "members": list(self.members),
             "seed": self.seed,
-            "warm": self.warm,
-            "started": self.started,
+            "warm": self.warm_seq,
+            "started": self.started_ns,
             "watched": self.watched,
             "definitions": self.definitions,
             "basis": self.basis,
@@ -100,14 +104,18 @@ class Run:
         }
 
     @classmethod
-    def read(cls, agent: str, begin: int, told: dict[str, Any]) -> Run:
+    def read(cls, agent: str, begin_seq: int, told: dict[str, Any]) -> Run:
         """Take up what `plain` gave, and the sequence of the record that held it."""
-        rest = {name: value for name, value in told.items() if name not in ("number", "members", "settings")}
+        rest = {
+            _FIELDS.get(name, name): value
+            for name, value in told.items()
+            if name not in ("number", "members", "settings")
+        }
         return cls(
             number=int(told["number"], 16),
             agent=agent,
             members=tuple(told["members"]),
-            begin=begin,
+            begin_seq=begin_seq,
             settings=read_settings(told["settings"]),
             **rest,
         )

@@ -206,7 +206,7 @@ def _rows(hub: DataHub) -> list[dict[str, Any]]:
             else f"{one.settings.paper.balance} {one.settings.paper.currency}"
         )
         rows.append(
-            {"run": one.id, "agent": one.agent, "state": state, "began": one.started, "balance": balance,
+            {"run": one.id, "agent": one.agent, "state": state, "began": one.started_ns, "balance": balance,
              "open": len(account.positions) if account else 0}
         )  # fmt: skip
     return rows

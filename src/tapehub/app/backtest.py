@@ -148,7 +148,7 @@ def _progress() -> Any:
 def _report(made: Backtest) -> Report:
     from tapehub.agents.report import report_of
 
-    return report_of(made.run, made.outputs, made.first, made.last, ticks=made.ticks, digest=made.digest())
+    return report_of(made.run, made.outputs, made.first_ns, made.last_ns, ticks=made.ticks, digest=made.digest())
 
 
 def _per_s(made: Backtest) -> int:
@@ -195,7 +195,9 @@ def _compare(
             raise ConfigError(f"run {run_id}: not in the log of {opened.path}; tapehub agent list shows the newest")
         made = compare(opened, run)
     if json_to is not None or html is not None:
-        _write(report_of(run, made.outputs, made.first, made.last, ticks=made.records), json_to, html, as_json=False)
+        _write(
+            report_of(run, made.outputs, made.first_ns, made.last_ns, ticks=made.records), json_to, html, as_json=False
+        )
     if as_json:
         print_json(_plain(made))
     else:

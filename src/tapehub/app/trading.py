@@ -43,7 +43,7 @@ class AgentsInLog:
                 side=one.side,
                 units=one.units,
                 price=one.price,
-                opened=iso(one.opened),
+                opened=iso(one.opened_ns),
                 stop=one.stop,
                 target=one.target,
             )

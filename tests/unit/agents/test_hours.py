@@ -147,7 +147,7 @@ def test_run_of_a_version_that_knew_no_holidays_is_replayed_as_it_was_and_not_go
             play(hub, runner, 1, {4: HOLIDAY})
         told = runner.run.plain()
         del told["calendars"]
-        old = type(runner.run).read("keen", runner.run.begin, told)
+        old = type(runner.run).read("keen", runner.run.begin_seq, told)
         assert old.calendars is None
         made = [one for _, one in orders(plain(replayed(hub, old, [Keen()])))]
         assert "closed" not in {one.code for one in made}

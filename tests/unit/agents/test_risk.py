@@ -260,7 +260,7 @@ def test_counters_go_on_with_the_account() -> None:
         traded(desk, -3)
     last = desk.told(Kind.ACCOUNT)[-1]
     assert (last.trades, last.losing) == (5, 5)
-    assert last.paused > desk.at
+    assert last.paused_ns > desk.at
     again = Desktop(opening=last.plain(), start=desk.at, paper=NOW)
     again.tick(*CALM)
     assert order(again) == "paused"

@@ -227,7 +227,7 @@ def test_desk_whose_run_cannot_be_decided_again_begins_a_new_one(hub_dir: Path) 
         dead._thread.join()
         # As another version of tapehub would have: something that this one does not decide.
         run, told = dead._runner.run, AgentRecord("other", "mine", "log", "I was here")
-        dead._runner.log.write(Kind.AGENT, hub.now(), cause_word(run.begin, 7), "", told.encode())
+        dead._runner.log.write(Kind.AGENT, hub.now(), cause_word(run.begin_seq, 7), "", told.encode())
         dead._runner.close()
         Market(hub).tick(1)
         with attach(hub, "mine", ["EURUSD"], settings=NOW) as desk:

@@ -149,7 +149,7 @@ def test_switch_thrown_and_released_before_the_run_closes_nothing_of_it(hub_dir:
         resume(hub)
         quotes(hub, 12, 14)
         with Runner(hub, [Buyer(warmup=30)], ["Buyer"], settings=LATE) as runner:
-            assert runner.run.warm < runner.run.begin - 20  # so the switch is part of the warm-up
+            assert runner.run.warm_seq < runner.run.begin_seq - 20  # so the switch is part of the warm-up
             quotes(hub, 14, 20)
             drain(runner)
             assert len(runner.engine.positions(None)) == 2
@@ -213,12 +213,12 @@ def test_nights_are_booked_at_a_rate_of_the_run_that_books_them() -> None:
     first.engine.stop()
     left = first.told(Kind.ACCOUNT)
     assert [(one.why, one.balance) for one in left] == [("minute", "10000.00"), ("end", "10000.00")]
-    assert left[-1].owed == (TUESDAY // SECOND + 13 * 3600) * SECOND  # 21:00 UTC
+    assert left[-1].owed_ns == (TUESDAY // SECOND + 13 * 3600) * SECOND  # 21:00 UTC
     again = Desktop(symbols=YEN, paper=NOW, opening=left[-1].plain(), start=first.at + SECOND, risk={"hold_max_min": 0})
     again.tick(151.0, 151.01, symbol="USD_JPY")
     again.tick(165.0, 165.01, symbol="EUR_JPY")
     (booked,) = again.told(Kind.ACCOUNT)
-    assert (booked.why, booked.balance, booked.owed) == ("swap", "9999.25", None)
+    assert (booked.why, booked.balance, booked.owed_ns) == ("swap", "9999.25", None)
 
 
 @pytest.mark.parametrize("marks", [True, False])

@@ -189,6 +189,7 @@ class Desk:
         opened without one.
         """
         if not self.account.unknown(market.symbol) and not self.account.unconverted(market.symbol):
+            self.keeper.settle()
             self.broker.on_quote(market)
         self.keeper.keep()
         self.keeper.watch()

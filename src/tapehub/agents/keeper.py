@@ -1,12 +1,13 @@
 """The keeper: what a desk closes and books by itself, and which quotes it has to see for that.
 
 A position held too long, a day's loss, a margin call, 17:00 New York. While something open has no quote, or no rate,
-nobody can tell what the account is worth: then no limit is kept, no swap is booked, and no day's loss is measured.
+nobody can tell what the account is worth: then no limit is kept, and no day's loss is measured. A swap waits for what
+its own position lacks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final, Protocol
 
 from tapehub.model.calendars import interval_of
@@ -73,8 +74,9 @@ class Keeper:
         if positions:
             # Stops were watched by nobody meanwhile, but nights were passed all the same.
             told = self._risk.day_ns or min(one.opened_ns for one in positions)
-            roll = min([*self._account.owed_ns, interval_of("1d", told)[1]])
-            self._account.owed_ns = []
+            roll = interval_of("1d", told)[1]
+            for one in positions:
+                one.owed_ns = list(_ends(one.owed_ns[0], roll - 1)) if one.owed_ns else []
             self._carry(roll, self._times.now)
             self._expect_show()
         self.begin_day()
@@ -156,9 +158,11 @@ class Keeper:
     def _carry(self, roll: int, until: int) -> None:
         """Carry what is open over each end of a day up to a time, and be back at the next."""
         day = 0
-        while roll <= until:
-            self._account.owed_ns.append(roll)
-            day, roll = roll, interval_of("1d", roll)[1]
+        for end in _ends(roll, until):
+            for one in self._account.positions.values():
+                if one.opened_ns < end:
+                    one.owed_ns.append(end)
+            day, roll = end, interval_of("1d", end)[1]
         self._settle(day)
         self._next_roll = roll
         self._times.schedule(roll, self._roll)
@@ -180,22 +184,30 @@ class Keeper:
         self._moved = self._next_roll > 0
 
     def _settle(self, day: int = 0) -> None:
-        """Book the swaps that are due, once there are rates, and take down what the day began with, once it is known.
+        """Book the swaps that are due, each once there is a rate, and take down what the day began with, once known.
 
         Args:
             day: an instant of the day that begins with it; 0 begins none.
         """
-        account = self._account
-        charged, owed = False, [] if account.unvalued or account.unbooked else account.owed_ns
-        if owed:
-            account.owed_ns = []
-            for roll in owed:
-                charged |= self._books.swap(roll)
+        account, charged = self._account, False
+        booked = [
+            one
+            for one in account.positions.values()
+            if one.owed_ns and not account.unknown(one.symbol) and not account.unconverted(one.symbol)
+        ]
+        for one in booked:
+            charged |= self._books.swap(one)
         if day:
             self._risk.begin_day(day)
         self._risk.take_equity()
-        if owed:  # after the day has begun: a new run carries on from the day that the record holds
+        if booked or (day and not account.owed_ns):
+            # After the day has begun: a new run carries on from the day that the record holds.
             self._books.state("swap" if charged else "day")
+
+    def settle(self) -> None:
+        """Book what is owed and can be, before a quote closes what owes it."""
+        if self._account.owed_ns is not None:
+            self._settle()
 
     # ------------------------------------------------------------ for those who come after
 
@@ -221,3 +233,10 @@ class Keeper:
         """Write the account as it is left, when something is open."""
         if self._account.positions:
             self._books.state("end")
+
+
+def _ends(roll: int, until: int) -> Iterator[int]:
+    """Go through the ends of days from one on, up to a time."""
+    while roll <= until:
+        yield roll
+        roll = interval_of("1d", roll)[1]

@@ -249,6 +249,7 @@ class Position(_Base):
         opened_ns: log time of the first fill.
         swap, earned: booked of it so far, in the account's currency; earned includes the swaps.
         stopped: its stop was reached, and works on until all is closed.
+        owed_ns: the first 17:00 New York whose swap is not booked yet, for want of a rate; else left out.
     """
 
     KIND: ClassVar[Kind] = Kind.ACCOUNT
@@ -265,6 +266,7 @@ class Position(_Base):
     agent: str = ""
     earned: str = ""
     stopped: bool = False
+    owed_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +284,7 @@ class AccountState(_Base):
         equity, day_equity: left out while something is open that no quote values.
         marks: bid and ask of what is open, and of the pairs that convert it: a new run values by them until it has
             quotes of its own.
-        owed_ns: the first 17:00 New York whose swaps are not booked yet, for want of a rate; else left out.
+        owed_ns: the first of its positions'; alone, as earlier versions wrote it, it holds for all of them.
     """
 
     KIND: ClassVar[Kind] = Kind.ACCOUNT

@@ -14,14 +14,14 @@ try:
 except ImportError as error:
     raise MissingExtra(error.name or "pydantic", "agents", "an agent") from error
 
-__all__ = ["GateLimits", "PaperSettings", "RiskLimits", "RunSettings", "read_settings"]
+__all__ = ["BySymbol", "GateLimits", "PaperSettings", "RiskLimits", "RunSettings", "over", "read_settings"]
 
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def _over(usual: Mapping[str, float]) -> BeforeValidator:
+def over(usual: Mapping[str, float]) -> BeforeValidator:
     """Put numbers that are told for single symbols over what is usual.
 
     The run's first record holds the result, so a replay does not depend on the table of its day.
@@ -33,10 +33,11 @@ def _over(usual: Mapping[str, float]) -> BeforeValidator:
     return BeforeValidator(merged)
 
 
-_BySymbol: TypeAlias = dict[str, Annotated[float, Field(gt=0)]]
-_BlownPips: TypeAlias = Annotated[_BySymbol, _over(BLOWN_PIPS)]
-_SpreadMaxPips: TypeAlias = Annotated[_BySymbol, _over(SPREAD_MAX_PIPS)]
-_UnitsStep: TypeAlias = Annotated[_BySymbol, _over(UNITS_STEP)]
+BySymbol: TypeAlias = dict[str, Annotated[float, Field(gt=0)]]
+"""A number for single symbols, in any spelling."""
+_BlownPips: TypeAlias = Annotated[BySymbol, over(BLOWN_PIPS)]
+_SpreadMaxPips: TypeAlias = Annotated[BySymbol, over(SPREAD_MAX_PIPS)]
+_UnitsStep: TypeAlias = Annotated[BySymbol, over(UNITS_STEP)]
 
 
 class GateLimits(_Frozen):

@@ -96,7 +96,7 @@ class Desk:
             under_way = [one.symbol for one in self.broker.working() if not one.position]
             code, reason = self.risk.against(market, self._host.now, under_way, has_stop=bool(stop_pips))
         if not code:
-            sized, code, reason = self.risk.size(market, units, stop_pips)
+            sized, code, reason = self.risk.size(market, units, stop_pips, self._bound())
         identity, _ = self._host.next_id()
         made = Order(
             identity,
@@ -117,6 +117,16 @@ class Desk:
             self._orders[identity] = made
             self._submit(identity, market, 1 if side == BUY else -1, sized, "", "market")
         return made
+
+    def _bound(self) -> float:
+        """Judge what orders under way will bind; what of one is filled already is its position's."""
+        filled = {one.order: one.units for one in self.account.positions.values()}
+        left = [
+            (one.symbol, one.units - filled.get(one.order, Decimal(0)))
+            for one in self.broker.working()
+            if not one.position
+        ]
+        return sum(self.account.margin_of(symbol, float(units)) or 0.0 for symbol, units in left if units > 0)
 
     def close(self, agent: str, position: str, reason: str, of: str = "") -> Order:
         """Decide on an order that closes a position.

@@ -118,7 +118,9 @@ class Keeper:
             self.begin_day()  # what is under way would open a position after the day's loss
         self._settle()
         if risk.is_margin_called():
-            self.flatten(f"equity is below {self._paper.close_out_pct:g} % of the margin", "margin")
+            reason = f"equity is below {self._paper.close_out_pct:g} % of the margin"
+            self._broker.cancel(None, reason)  # it would open what is being closed
+            self.flatten(reason, "margin")
         elif risk.stopped_ns != risk.day_ns and risk.is_day_lost():
             risk.stopped_ns = risk.day_ns
             self._broker.cancel(None, "the day's loss has reached its limit")

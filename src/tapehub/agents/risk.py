@@ -129,19 +129,26 @@ class RiskManager:
             return "no-stop", "the order has no stop, expected stop_pips above 0"
         return "", ""
 
-    def size(self, market: Market, units: float | None, stop_pips: float | None) -> tuple[Decimal, str, str]:
-        """Size an order, or check the size it has: units, and a reason against as `against` gives it."""
+    def size(
+        self, market: Market, units: float | None, stop_pips: float | None, bound: float = 0.0
+    ) -> tuple[Decimal, str, str]:
+        """Size an order, or check the size it has: units, and a reason against as `against` gives it.
+
+        Args:
+            bound: what orders under way will bind, beside what is open.
+        """
         limits, account = self.limits, self._account
         pip_value, one = account.pip_value(market.symbol, 1.0), account.margin_of(market.symbol, 1.0)
         if pip_value is None or one is None or account.unconverted(market.symbol):
             pair = f"{market.instrument.quote} to {account.currency}"
             return Decimal(0), "no-rate", f"no quote converts {pair}: let the agent watch a pair of them"
         equity, step = account.equity, exact(limits.step(market.symbol))
+        free = equity - account.margin - bound
         if units is None:
             if not stop_pips:
                 return Decimal(0), "no-stop", "an order without units is sized by its stop, expected stop_pips above 0"
             risked = equity * limits.risk_pct / 100.0 / (stop_pips * pip_value)
-            carried = max(0.0, equity - account.margin) / one
+            carried = max(0.0, free) / one
             units = min(risked, carried, limits.units_max)
             whole = (exact(units) / step).to_integral_value(ROUND_DOWN) * step
             if not whole:
@@ -156,8 +163,7 @@ class RiskManager:
             return sized, "size", f"{units:g} units, expected above 0 and at most {limits.units_max:g}"
         if sized % step:
             return sized, "size", f"{units:g} units, expected a multiple of {step}"
-        if one * units > equity - account.margin:
-            free = equity - account.margin
+        if one * units > free:
             return sized, "margin", f"{units:g} units bind {one * units:.2f} {account.currency}, free are {free:.2f}"
         return sized, "", ""
 

@@ -151,8 +151,8 @@ class PaperSettings(_Frozen):
     depth_unit: float = Field(default=1.0, gt=0)
     commission_per_million: float = Field(default=0.0, ge=0)
     swap_pct: float = Field(default=2.5, ge=0)
-    swap_pips: dict[str, tuple[float, float]] = Field(default_factory=dict)
-    margin_pct: dict[str, float] = Field(default_factory=dict)
+    swap_pips: Annotated[dict[str, tuple[float, float]], over({})] = Field(default_factory=dict)
+    margin_pct: Annotated[dict[str, Annotated[float, Field(gt=0, le=100)]], over({})] = Field(default_factory=dict)
     margin_default_pct: float = Field(default=10.0 / 3.0, gt=0, le=100)
     close_out_pct: float = Field(default=50.0, ge=0, le=100)
 

@@ -281,6 +281,14 @@ def test_margin_call_leaves_no_order_that_would_open_again() -> None:
     assert [(one.symbol, one.reason) for one in ended] == [("GBP_USD", "equity is below 50 % of the margin")]
 
 
+@pytest.mark.parametrize("name", ["EURUSD", "EUR/USD"])
+def test_margin_and_swaps_of_a_symbol_are_told_in_any_spelling(name: str) -> None:
+    made = settings(paper={"margin_pct": {name: 10}, "swap_pips": {name: (-0.5, 0.1)}}).paper
+    assert (made.margin_pct, made.swap_pips) == ({"EUR_USD": 10}, {"EUR_USD": (-0.5, 0.1)})
+    with pytest.raises(ConfigError, match="margin_pct"):
+        settings(paper={"margin_pct": {name: -1}})
+
+
 def test_counters_go_on_with_the_account() -> None:
     desk = Desktop(paper=NOW)
     for _ in range(5):

@@ -226,6 +226,14 @@ class Desk:
         self.broker.end("the run has ended")
         self.keeper.end()
 
+    def move(self, by_ns: int) -> None:
+        """Go on by another time line: what is left of a latency, of a pause, and the time something was held for."""
+        self.risk.move(by_ns)
+        self.broker.move(by_ns)
+        for held in self.account.positions.values():
+            held.opened_ns += by_ns
+        self.keeper.watch()
+
     def _flatten_halted(self) -> None:
         self.keeper.flatten(f"trading is halted: {self.risk.halted}", "halt")
 

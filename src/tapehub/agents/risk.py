@@ -90,6 +90,11 @@ class RiskManager:
         self.trades, self.losing = told.trades, told.losing
         self.paused_ns, self.stopped_ns = told.paused_ns, told.stopped_ns
 
+    def move(self, by_ns: int) -> None:
+        """Go on with a pause by another time line."""
+        if self.paused_ns:
+            self.paused_ns += by_ns
+
     # ------------------------------------------------------------ an order
 
     def against(self, market: Market, now: int, under_way: list[str], *, has_stop: bool) -> tuple[str, str]:

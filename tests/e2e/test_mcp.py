@@ -14,7 +14,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 
 from tapehub import DataHub
-from tapehub.agents.journal import newest
+from tapehub.agents.search import newest
 from tapehub.gateway.access import Tokens
 from tapehub.model.records import Kind
 from tests.models.asking import RESOURCES, SATURDAY_NS, TOOLS, asked, at, friday, reached, refusal, told

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tapehub.agents.finding import make
-from tapehub.agents.journal import read_run, runs
+from tapehub.agents.journal import read_run
+from tapehub.agents.search import runs
 from tapehub.hub.server import HubServer
 from tests.conftest import ROOT
 from tests.models.paper import in_log, plain, publish, replayed, series

@@ -12,8 +12,10 @@ from tapehub._native import Candle
 from tapehub.agents import Agent, Context, RunSettings
 from tapehub.agents.beginning import defined
 from tapehub.agents.engine import Engine
-from tapehub.agents.journal import LogReader, read_run
+from tapehub.agents.hours import hours_of
+from tapehub.agents.journal import read_run
 from tapehub.agents.lags import Lags
+from tapehub.agents.log_reader import LogReader
 from tapehub.agents.records import Fill, Output, decode
 from tapehub.agents.run import Run
 from tapehub.agents.settings import read_settings
@@ -142,8 +144,8 @@ def replayed(hub: DataHub, run: Run, agents: Sequence[Agent]) -> list[Output]:
     def look(symbol: str, now: int, cause: int, ordinal: int) -> tuple[str, str, int] | None:
         return written.looks.get((cause, ordinal))
 
-    engine = Engine(run, agents, outputs.append, look=look, lags=Lags(written.lags))
-    reader = LogReader(hub, run.warm, run.watched)
+    engine = Engine(run, agents, outputs.append, look=look, lags=Lags(written.lags), hours=hours_of(hub, run))
+    reader = LogReader(hub, run.warm_seq, run.watched)
     end = written.ended if written.ended is not None else hub.head
     while reader.drive(engine, end=end):
         pass

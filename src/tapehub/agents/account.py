@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,7 @@ class Open:
         earned: booked of it so far: profit of parts that were closed, swaps, commissions.
         closing: something closes it already.
         stopped: its stop does.
+        owed_ns: each 17:00 New York that it was carried over, and whose swap nobody could work out yet.
     """
 
     id: str
@@ -35,7 +36,7 @@ class Open:
     sign: int
     units: Decimal
     price: Decimal
-    opened: int
+    opened_ns: int
     order: str
     agent: str
     stop: float | None = None
@@ -44,6 +45,7 @@ class Open:
     earned: Decimal = Decimal(0)
     closing: bool = False
     stopped: bool = False
+    owed_ns: list[int] = field(default_factory=list)
 
     def record(self) -> Position:
         """Give it as the log holds it."""
@@ -53,7 +55,7 @@ class Open:
             BUY if self.sign > 0 else "sell",
             float(self.units),
             float(self.price),
-            self.opened,
+            self.opened_ns,
             self.stop,
             self.target,
             str(self.swap) if self.swap else "",
@@ -61,6 +63,7 @@ class Open:
             self.agent,
             str(self.earned) if self.earned else "",
             self.stopped,
+            self.owed_ns[0] if self.owed_ns else None,
         )
 
     @classmethod
@@ -72,7 +75,7 @@ class Open:
             1 if told.side == BUY else -1,
             exact(told.units),
             exact(told.price),
-            told.opened,
+            told.opened_ns,
             told.order,
             told.agent,
             told.stop,
@@ -81,6 +84,7 @@ class Open:
             Decimal(told.earned or 0),
             closing=told.stopped,
             stopped=told.stopped,
+            owed_ns=[] if told.owed_ns is None else [told.owed_ns],
         )
 
 
@@ -112,9 +116,6 @@ class Account:
 
     Args:
         markets: by symbol, for prices and rates.
-
-    Attributes:
-        owed: each 17:00 New York that was passed, and whose swaps nobody could work out yet.
     """
 
     def __init__(self, name: str, settings: PaperSettings, markets: Mapping[str, Market]) -> None:
@@ -122,7 +123,6 @@ class Account:
         self.currency = settings.currency
         self.balance = booked(Decimal(settings.balance), settings.currency)
         self.positions: dict[str, Open] = {}
-        self.owed: list[int] = []
         self.rates = Rates(markets)
         self._markets = markets
         self._settings = settings
@@ -191,6 +191,11 @@ class Account:
         """Say why nothing can be booked of something that is open; empty when this run knows all rates."""
         return next(filter(None, map(self.unconverted, {one.symbol: 0 for one in self.positions.values()})), "")
 
+    @property
+    def owed_ns(self) -> int | None:
+        """Give the first 17:00 New York of which a swap is owed; None when none is."""
+        return min((one.owed_ns[0] for one in self.positions.values() if one.owed_ns), default=None)
+
     def marks(self) -> dict[str, tuple[float, float]]:
         """Give the last bid and ask of all that it takes to value what is open: instruments, and their rates."""
         found: dict[str, tuple[float, float]] = {}
@@ -246,7 +251,9 @@ class Account:
             )
         self.balance = Decimal(told.balance)
         self.positions = {one.id: Open.read(one) for one in told.positions}
-        self.owed = [] if told.owed is None else [told.owed]
+        if told.owed_ns is not None and self.owed_ns is None:  # it was told of all at once
+            for one in self.positions.values():
+                one.owed_ns = [told.owed_ns]
         for symbol, (bid, ask) in told.marks.items():
             if symbol in self._markets:
                 self._markets[symbol].recall(bid, ask)

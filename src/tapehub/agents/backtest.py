@@ -23,12 +23,15 @@ from tapehub.agents.beginning import (
     watched,
 )
 from tapehub.agents.engine import Engine
-from tapehub.agents.journal import LogReader
+from tapehub.agents.hours import Hours, hours_at, named
+from tapehub.agents.log_reader import LogReader
 from tapehub.agents.records import Output
 from tapehub.agents.run import Run, fingerprint
 from tapehub.agents.settings import RunSettings
 from tapehub.errors import ConfigError
+from tapehub.model.calendars import Calendar
 from tapehub.model.instruments import InstrumentBook
+from tapehub.model.sessions import Sessions
 
 if TYPE_CHECKING:
     from tapehub.agents.agent import Agent
@@ -47,15 +50,15 @@ class Backtest:
     Attributes:
         outputs: what a live run would have written.
         ticks: that were read.
-        first, last: log time of the first and the last record after the warm-up, ns.
+        first_ns, last_ns: log time of the first and the last record after the warm-up.
         seconds: of computing.
     """
 
     run: Run
     outputs: list[Output] = field(default_factory=list)
     ticks: int = 0
-    first: int = 0
-    last: int = 0
+    first_ns: int = 0
+    last_ns: int = 0
     seconds: float = 0.0
     engine: Engine | None = None
 
@@ -77,6 +80,7 @@ def backtest_quotes(
     seed: int = 1,
     start: int | None = None,
     book: InstrumentBook | None = None,
+    calendars: Iterable[Sessions] = (),
     by_tick: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Backtest:
@@ -84,6 +88,7 @@ def backtest_quotes(
 
     Args:
         start: callbacks begin at this event time, ns; what comes before builds candles. Default is the first quote.
+        calendars: opening hours with the holidays of a configuration; default is the weekly hours.
         by_tick: hand over every tick also where no agent wants it; the outputs are the same.
         on_progress: takes ticks and event time, after each batch.
 
@@ -93,11 +98,13 @@ def backtest_quotes(
     book = book or InstrumentBook()
     settings = settings or RunSettings()
     symbols = watched(agents, settings.paper.currency, book)
+    hours = {table.id: table for table in calendars}
     run = _run(
-        agents, specs, name, settings, seed, start or 0, symbols, {one: defined(book.find(one)) for one in symbols}
-    )
+        agents, specs, name, settings, seed, start or 0, symbols, {one: defined(book.find(one)) for one in symbols},
+        hours=hours,
+    )  # fmt: skip
     made = Backtest(run)
-    engine = made.engine = Engine(run, agents, made.outputs.append)
+    engine = made.engine = Engine(run, agents, made.outputs.append, hours=hours)
     driver = ArrayDriver(engine, by_tick=by_tick)
     began = time.perf_counter()
     wanted = set(symbols)
@@ -110,16 +117,16 @@ def backtest_quotes(
             driver.feed(batch.replace(records=records[:cut]))
             if cut == len(records):
                 continue
-            made.first = int(records["ts_event"][cut]) if start is None else start
+            made.first_ns = int(records["ts_event"][cut]) if start is None else start
             engine.cause = driver.seq
-            engine.begin(made.first)
+            engine.begin(made.first_ns)
             records = records[cut:]
         driver.feed(batch.replace(records=records))
         if on_progress is not None:
             on_progress(driver.seq, int(records["ts_event"][-1]))
     if not engine.live or not any(market.seq for market in engine.markets.values()):
         raise ConfigError(f"no quote of {', '.join(symbols)}: expected some to trade on; check the files and --from")
-    made.last, made.ticks = engine.now, driver.seq
+    made.last_ns, made.ticks = engine.now, driver.seq
     engine.stop()
     made.seconds = time.perf_counter() - began
     return made
@@ -146,29 +153,35 @@ def backtest_log(
     book = hub._names.book
     symbols = watched(agents, settings.paper.currency, book)
     begin = first_at(hub, start) if start is not None else int(hub._hub_state()["oldest"])
-    warm = position_at(hub, start - warm_span_ns(agents, start, book)) if start is not None else begin
+    hours = hours_at(hub, begin)
+
+    def calendar_of(symbol: str) -> Sessions:
+        calendar = row_of(hub, symbol, book).calendar
+        return hours.get(calendar) or Calendar(calendar)
+
+    warm = position_at(hub, start - warm_span_ns(agents, start, calendar_of)) if start is not None else begin
     stop = first_at(hub, end) if end is not None else hub.head
     state = hub._hub_state()
     run = _run(
         agents, specs, name, settings, seed, start or 0, symbols,
         {one: defined(row_of(hub, one, book)) for one in symbols},
         sources={one: source_of(hub, one) for one in symbols}, basis=int(state["price_basis"]),
-        grace_ns=int(state["grace_ns"]), by_ticks=by_ticks_at(hub, warm), warm=warm,
+        grace_ns=int(state["grace_ns"]), by_ticks=by_ticks_at(hub, warm), warm=warm, hours=hours,
     )  # fmt: skip
     made = Backtest(run)
-    engine = made.engine = Engine(run, agents, made.outputs.append)
+    engine = made.engine = Engine(run, agents, made.outputs.append, hours=hours)
     reader = LogReader(hub, warm, symbols)
     began = time.perf_counter()
     while begin > warm and reader.drive(engine, end=begin - 1, records_max=_STEP):
         pass
     began_ns = int(hub.log(begin, 1)["ts_publish"][0]) if start is None and begin < hub.head else 0
-    made.first = max(engine.now, start or began_ns)
+    made.first_ns = max(engine.now, start or began_ns)
     engine.cause = max(engine.cause, begin)
-    engine.begin(made.first)
+    engine.begin(made.first_ns)
     while reader.drive(engine, end=stop - 1, records_max=_STEP):
         if on_progress is not None:
             on_progress(reader.delivered, engine.now)
-    made.last, made.ticks = engine.now, reader.delivered
+    made.last_ns, made.ticks = engine.now, reader.delivered
     engine.stop()
     made.seconds = time.perf_counter() - began
     return made
@@ -190,6 +203,7 @@ def _run(
     symbols: Sequence[str],
     definitions: dict[str, dict[str, Any]],
     *,
+    hours: Hours,
     sources: dict[str, str] | None = None,
     basis: int = 0,
     grace_ns: int = 500_000_000,
@@ -205,7 +219,7 @@ def _run(
     made_of = json.dumps([label, members, seed, start, settings.model_dump(mode="json")], sort_keys=True, default=str)
     number = int.from_bytes(hashlib.sha256(made_of.encode()).digest()[:6], "big")
     return Run(
-        number=number, agent=label, members=members, seed=seed, begin=0, warm=warm, started=start,
+        number=number, agent=label, members=members, seed=seed, begin_seq=0, warm_seq=warm, started_ns=start,
         watched=sources or dict.fromkeys(symbols, ""), definitions=definitions, basis=basis, grace_ns=grace_ns,
-        by_ticks=by_ticks, settings=settings, code=fingerprint(agents),
+        by_ticks=by_ticks, settings=settings, code=fingerprint(agents), calendars=named(hours),
     )  # fmt: skip

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from tapehub.agents.halts import halted
-from tapehub.agents.journal import RunLog, newest, runs
+from tapehub.agents.hours import hours_now, named
+from tapehub.agents.journal import RunLog
 from tapehub.agents.records import AccountState, AgentRecord, identity
 from tapehub.agents.run import Run, fingerprint, new_number
+from tapehub.agents.search import newest, runs
 from tapehub.hub import reading
 from tapehub.hub.clock import WATERMARK_TICKS
-from tapehub.model.calendars import Calendar, CalendarId
 from tapehub.model.instruments import TABLE, Instrument, InstrumentBook, normalise
 from tapehub.model.records import CLOCK_STRUCT, INSTRUMENT, Kind
+from tapehub.model.sessions import CalendarId, Sessions
 from tapehub.model.timeframes import parse
 
 if TYPE_CHECKING:
@@ -58,7 +60,8 @@ def begin_run(
     held = [one["symbol"] for one in opening.get("positions", ())]
     symbols = watched(agents, settings.paper.currency, book, held)
     now = max(0, hub.now())  # under a clock of events there may be no time yet
-    warm = position_at(hub, now - warm_span_ns(agents, now, book))
+    hours = hours_now(hub)
+    warm = position_at(hub, now - warm_span_ns(agents, now, hub.calendar))
     state = hub._hub_state()
     told_halt = halted(hub)
     run = Run(
@@ -66,9 +69,9 @@ def begin_run(
         agent=name,
         members=tuple({"spec": spec, "parameters": one.plain()} for spec, one in zip(specs, agents, strict=True)),
         seed=rng.getrandbits(32) if seed is None else seed,
-        begin=0,
-        warm=warm,
-        started=now,
+        begin_seq=0,
+        warm_seq=warm,
+        started_ns=now,
         watched={symbol: source_of(hub, symbol) for symbol in symbols},
         definitions={symbol: defined(row_of(hub, symbol, book)) for symbol in symbols},
         basis=int(state["price_basis"]),
@@ -79,10 +82,11 @@ def begin_run(
         halted="" if told_halt is None else told_halt.reason or "no reason given",
         flatten=told_halt is not None and told_halt.flatten,
         code=fingerprint(agents),
+        calendars=named(hours),
     )
     first = AgentRecord(identity(run.number, 0, 0), name, "start", data=run.plain())
     seq = RunLog(hub, run, {}).write(Kind.AGENT, now, 0, "", first.encode())
-    return replace(run, begin=seq)
+    return replace(run, begin_seq=seq)
 
 
 def resumable(
@@ -97,10 +101,12 @@ def resumable(
     if run is None:
         return None, ""
     members = tuple({"spec": spec, "parameters": one.plain()} for spec, one in zip(specs, agents, strict=True))
-    if run.warm < int(hub._hub_state()["oldest"]):
+    if run.warm_seq < int(hub._hub_state()["oldest"]):
         return None, "the log it began with is gone"
     if run.code != fingerprint(agents):
         return None, "the agent's code has changed"
+    if run.calendars is None:
+        return None, "it was begun by a version that knew no holidays"
     if run.members != members or run.settings != settings:
         return None, "its parameters or limits have changed"
     return run, ""
@@ -186,17 +192,17 @@ def by_ticks_at(hub: DataHub, position: int) -> bool:
     return not int(state["watermark_mode"])
 
 
-def warm_span_ns(agents: Iterable[Agent], now: int, book: InstrumentBook) -> int:
+def warm_span_ns(agents: Iterable[Agent], now: int, calendar_of: Callable[[str], Sessions]) -> int:
     """Give how far back candles have to be built from for a warm-up: hours when markets are closed do not count."""
     span = 0
     for agent in agents:
         need = agent.warmup * max((parse(frame).span_ns for frame in agent.timeframes), default=0)
         for symbol in agent.symbols:
-            span = max(span, _open_span(Calendar(book.find(normalise(symbol)).calendar), now, need))
+            span = max(span, _open_span(calendar_of(normalise(symbol)), now, need))
     return min(span, _HELD_BACK)
 
 
-def _open_span(calendar: Calendar, now: int, need: int) -> int:
+def _open_span(calendar: Sessions, now: int, need: int) -> int:
     opens, closes = calendar.sessions()
     span = need
     for _ in range(8):

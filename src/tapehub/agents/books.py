@@ -103,19 +103,19 @@ class Books:
         )  # fmt: skip
         return held
 
-    def swap(self, roll_ns: int) -> bool:
-        """Book what carrying positions over a 17:00 New York costs or brings; tell whether there was anything.
+    def swap(self, held: Open) -> bool:
+        """Book what the nights that a position owes cost or bring; tell whether there was anything.
 
-        All that is open can be valued then; the caller writes the account.
+        There is a quote of it then, and a rate; the caller writes the account.
         """
-        account, charged = self._account, False
-        for one in account.positions.values():
-            market = self._writer.markets[one.symbol]
-            nights = nights_at(roll_ns, market.instrument.calendar) if one.opened < roll_ns else 0
+        account, market, charged = self._account, self._writer.markets[held.symbol], False
+        owed, held.owed_ns = held.owed_ns, []
+        for roll_ns in owed:
+            nights = nights_at(roll_ns, market.instrument.calendar)
             if nights:
-                amount = account.book(swap_of(account, market, one, nights, self._settings))
-                one.swap += amount
-                one.earned += amount
+                amount = account.book(swap_of(account, market, held, nights, self._settings))
+                held.swap += amount
+                held.earned += amount
                 charged = charged or bool(amount)
         return charged
 
@@ -130,16 +130,16 @@ class Books:
                 balance=str(account.balance),
                 why=why,
                 positions=tuple(one.record() for one in account.positions.values()),
-                day=risk.day,
+                day_ns=risk.day_ns,
                 day_equity=0.0 if risk.equity_due else risk.day_equity,
                 trades=risk.trades,
                 losing=risk.losing,
-                paused=risk.paused,
-                stopped=risk.stopped,
+                paused_ns=risk.paused_ns,
+                stopped_ns=risk.stopped_ns,
                 equity=None if account.unvalued else round(account.equity, 2),
                 margin=round(account.margin, 2),
                 marks=account.marks(),
-                owed=account.owed[0] if account.owed else None,
+                owed_ns=account.owed_ns,
             )
         )
 

@@ -100,5 +100,8 @@ class Broker(Protocol):
     def working(self) -> Iterable[Cleared]:
         """List what is under way."""
 
+    def move(self, by_ns: int) -> None:
+        """Hear that the log goes by another time line from here on. A venue has its own time, and does nothing."""
+
     def levels(self, market: Market) -> tuple[float, float, float, float, int]:
         """Say which quote to show next: at or below a bid, above one, below an ask, above one, or from a time on."""

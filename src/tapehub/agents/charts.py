@@ -46,10 +46,10 @@ def page(report: Report) -> str:
     """Write a report as HTML."""
     title = f"{report.agent}: {report.run}"
     curve = _thinned([(at, equity) for at, _, equity in report.equity])
-    done = [one for one in report.trades if one.closed]
+    done = [one for one in report.trades if one.closed_ns]
     parts = [
         f"<h1>{escape(title)}</h1>",
-        f"<p>{iso(report.begin)} to {iso(report.end)}, {report.ticks:,} ticks, in {escape(report.currency)}</p>",
+        f"<p>{iso(report.begin_ns)} to {iso(report.end_ns)}, {report.ticks:,} ticks, in {escape(report.currency)}</p>",
         _numbers(report),
         "<h2>Equity</h2>",
         _line(curve, "Equity over time", "var(--mark)"),
@@ -99,8 +99,9 @@ def _trades(trades: Sequence[Trade], currency: str) -> str:
         return "<h2>Trades</h2><p>None.</p>"
     shown = trades[-_TRADES_SHOWN:]
     rows = "".join(
-        f'<tr><td>{iso(one.opened)[:19]}</td><td class="text">{escape(one.symbol)}</td><td class="text">{one.side}</td>'
-        f"<td>{one.units:,.0f}</td><td>{one.price:.10g}</td><td>{f'{one.price_out:.10g}' if one.closed else ''}</td>"
+        f'<tr><td>{iso(one.opened_ns)[:19]}</td><td class="text">{escape(one.symbol)}</td>'
+        f'<td class="text">{one.side}</td>'
+        f"<td>{one.units:,.0f}</td><td>{one.price:.10g}</td><td>{f'{one.price_out:.10g}' if one.closed_ns else ''}</td>"
         f'<td>{one.pips:+.1f}</td><td class="{_sign(float(one.profit))}">{one.profit:+}</td>'
         f'<td class="text">{escape(one.why or "open")}</td><td class="text">{escape(one.reason[:80])}</td></tr>'
         for one in shown

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tapehub.agents.account import AccountView
     from tapehub.agents.market import Market
 
-__all__ = ["Context"]
+__all__ = ["Context", "order_told"]
 
 _SECOND = 1_000_000_000
 
@@ -210,24 +210,19 @@ class Context:
         Returns:
             Order: ``accepted``, or ``refused`` with `code` and `reason`; it never raises for a refusal.
         """
-        if signal is not None:
-            stop_pips = signal.stop_pips if stop_pips is None else stop_pips
-            target_pips = signal.target_pips if target_pips is None else target_pips
-            reason, of = reason or signal.reason, of or signal.id
-        told = {
-            "symbol": symbol,
-            "side": side,
-            "units": units,
-            "stop_pips": stop_pips,
-            "target_pips": target_pips,
-            "reason": reason,
-            "of": of,
-        }
+        told = order_told(symbol, side, units, stop_pips, target_pips, reason, of, signal)
         return self._doors.order(self.agent, told)
 
-    def close(self, position: Position | str, reason: str = "") -> Order:
-        """Close a position at the market, through the gate; also when the kill switch is on."""
+    def close_position(self, position: Position | str, reason: str = "") -> Order:
+        """Close a position at the market, through the gate; also when the kill switch is on.
+
+        Raises:
+            ConfigError: it is not open.
+        """
         return self._doors.close(self.agent, position if isinstance(position, str) else position.id, reason)
+
+    close = close_position
+    """Its older name; a script cannot have it, as its own `close` gives the desk back."""
 
     def every(self, seconds: float, name: str = "") -> None:
         """Call `on_timer` at each multiple of some seconds, at the first mark that reaches it."""
@@ -239,3 +234,29 @@ class Context:
     def after(self, seconds: float, name: str = "") -> None:
         """Call `on_timer` once, at the first mark that is so much later."""
         self._doors.timer(self.agent, name, self.now + round(seconds * _SECOND), 0)
+
+
+def order_told(
+    symbol: str,
+    side: str,
+    units: float | None,
+    stop_pips: float | None,
+    target_pips: float | None,
+    reason: str,
+    of: str,
+    signal: Signal | None,
+) -> dict[str, Any]:
+    """Put together what a desk is told of an order, from what was given and the signal it stands on."""
+    if signal is not None:
+        stop_pips = signal.stop_pips if stop_pips is None else stop_pips
+        target_pips = signal.target_pips if target_pips is None else target_pips
+        reason, of = reason or signal.reason, of or signal.id
+    return {
+        "symbol": symbol,
+        "side": side,
+        "units": units,
+        "stop_pips": stop_pips,
+        "target_pips": target_pips,
+        "reason": reason,
+        "of": of,
+    }

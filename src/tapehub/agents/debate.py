@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from tapehub.agents.journal import Found, between
 from tapehub.agents.outcomes import outcome_of
 from tapehub.agents.records import AccountState, AgentRecord, Fill, Message, Opinion, Order, Signal
+from tapehub.agents.search import Found, between
 from tapehub.agents.steps import Step, said, tried
 from tapehub.errors import ConfigError, InvalidRecord
 from tapehub.model.records import Kind

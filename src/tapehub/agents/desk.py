@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tapehub.agents.records import HaltRecord
     from tapehub.agents.run import Run
 
-__all__ = ["Desk"]
+__all__ = ["Desk", "checked"]
 
 _KEY: Final = brokers._KEY
 
@@ -88,7 +88,7 @@ class Desk:
         """
         self.keeper.begin_day()
         market = self._market(told["symbol"])
-        side, units, stop_pips, target_pips = _checked(told)
+        side, units, stop_pips, target_pips = checked(told)
         verdict = self._asked(market)
         code, reason = verdict.code, verdict.reason
         sized = Decimal(0)
@@ -96,7 +96,7 @@ class Desk:
             under_way = [one.symbol for one in self.broker.working() if not one.position]
             code, reason = self.risk.against(market, self._host.now, under_way, has_stop=bool(stop_pips))
         if not code:
-            sized, code, reason = self.risk.size(market, units, stop_pips)
+            sized, code, reason = self.risk.size(market, units, stop_pips, self._bound())
         identity, _ = self._host.next_id()
         made = Order(
             identity,
@@ -117,6 +117,16 @@ class Desk:
             self._orders[identity] = made
             self._submit(identity, market, 1 if side == BUY else -1, sized, "", "market")
         return made
+
+    def _bound(self) -> float:
+        """Judge what orders under way will bind; what of one is filled already is its position's."""
+        filled = {one.order: one.units for one in self.account.positions.values()}
+        left = [
+            (one.symbol, one.units - filled.get(one.order, Decimal(0)))
+            for one in self.broker.working()
+            if not one.position
+        ]
+        return sum(self.account.margin_of(symbol, float(units)) or 0.0 for symbol, units in left if units > 0)
 
     def close(self, agent: str, position: str, reason: str, of: str = "") -> Order:
         """Decide on an order that closes a position.
@@ -189,6 +199,7 @@ class Desk:
         opened without one.
         """
         if not self.account.unknown(market.symbol) and not self.account.unconverted(market.symbol):
+            self.keeper.settle()
             self.broker.on_quote(market)
         self.keeper.keep()
         self.keeper.watch()
@@ -214,6 +225,14 @@ class Desk:
         """Give up what is under way, in order; what is open stays with the account."""
         self.broker.end("the run has ended")
         self.keeper.end()
+
+    def move(self, by_ns: int) -> None:
+        """Go on by another time line: what is left of a latency, of a pause, and the time something was held for."""
+        self.risk.move(by_ns)
+        self.broker.move(by_ns)
+        for held in self.account.positions.values():
+            held.opened_ns += by_ns
+        self.keeper.watch()
 
     def _flatten_halted(self) -> None:
         self.keeper.flatten(f"trading is halted: {self.risk.halted}", "halt")
@@ -262,7 +281,12 @@ class Desk:
         self.keeper.watch()
 
 
-def _checked(told: Mapping[str, Any]) -> tuple[str, float | None, float | None, float | None]:
+def checked(told: Mapping[str, Any]) -> tuple[str, float | None, float | None, float | None]:
+    """Give side, units, stop and target of an order.
+
+    Raises:
+        ConfigError: one of them makes no sense, whatever the market.
+    """
     side, units = told["side"], told.get("units")
     if side not in (BUY, SELL):
         raise ConfigError(f"order side is {side!r}, expected {BUY!r} or {SELL!r}")

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tapehub.agents.debate import instant_of
 from tapehub.agents.halts import halted
-from tapehub.agents.journal import Found, between, run_of
 from tapehub.agents.outcomes import outcome_of
 from tapehub.agents.records import AccountState, Fill, HaltRecord, Message, Opinion, Order, Signal
 from tapehub.agents.run import Run
+from tapehub.agents.search import Found, between, run_of
 from tapehub.errors import InvalidRecord
 from tapehub.model.records import Kind
 
@@ -47,6 +47,7 @@ class Digest:
         self._signals: OrderedDict[str, tuple[Found, Signal]] = OrderedDict()
         self._rejections: deque[tuple[Found, Opinion]] = deque(maxlen=KEPT)
         self._orders: OrderedDict[str, list[Message]] = OrderedDict()
+        self._of_request: OrderedDict[str, str] = OrderedDict()
         self._of_signal: dict[str, str] = {}
         self._of_position: dict[str, str] = {}
         self._halt: HaltRecord | None = None
@@ -95,10 +96,15 @@ class Digest:
             if opening in self._orders:
                 self._orders[opening].append(order)
             return
+        if order.status == "requested":  # by a script: what the desk makes of it answers the request
+            if order.of in self._signals:
+                _keep(self._of_request, order.id, order.of)
+            return
         if order.id not in self._orders:
             _keep(self._orders, order.id, [])
-            if order.of in self._signals:
-                self._of_signal[order.of] = order.id
+            signal = self._of_request.get(order.of, order.of)
+            if signal in self._signals:
+                self._of_signal[signal] = order.id
             if len(self._of_position) > 4 * KEPT:
                 self._of_position = {name: one for name, one in self._of_position.items() if one in self._orders}
             if len(self._of_signal) > 4 * KEPT:
@@ -127,7 +133,7 @@ class Digest:
             "run": run.id,
             "members": [one["spec"].rpartition("/")[2] for one in run.members],
             "symbols": sorted(run.watched),
-            "began": instant_of(run.started),
+            "began": instant_of(run.started_ns),
             "ended": run.number in self._ended,
             "currency": account.currency if account else paper.currency,
             "balance": account.balance if account else paper.balance,
@@ -160,8 +166,8 @@ class Digest:
             self._read()
             rows = [(name, state, one) for name, state in self._accounts.items() for one in state.positions]
         out = []
-        for name, state, one in sorted(rows, key=lambda row: row[2].opened):
-            told = {"account": name, "currency": state.currency, **one.plain(), "opened": instant_of(one.opened)}
+        for name, state, one in sorted(rows, key=lambda row: row[2].opened_ns):
+            told = {"account": name, "currency": state.currency, **one.plain(), "opened": instant_of(one.opened_ns)}
             tick = self._hub.get_latest_tick(one.symbol) if one.symbol in self._hub.instruments else None
             told["pips"] = None
             if tick is not None:

@@ -15,7 +15,7 @@ from tapehub._native import Candle, OrderFlowMetrics
 from tapehub.agents.agent import Agent, overridden
 from tapehub.agents.context import Context
 from tapehub.agents.desk import Desk
-from tapehub.agents.entries import OWN, Readers
+from tapehub.agents.entries import OWN, Entry, Readers
 from tapehub.agents.gate import Look, Verdict
 from tapehub.agents.lags import Lags
 from tapehub.agents.market import Market
@@ -31,29 +31,11 @@ from tapehub.model.records import Kind
 if TYPE_CHECKING:
     from tapehub._native import Tick
     from tapehub.agents.account import AccountView
+    from tapehub.agents.hours import Hours
     from tapehub.agents.run import Run
+    from tapehub.model.sessions import Sessions
 
-__all__ = ["Engine", "Entry", "Member"]
-
-
-class Entry(NamedTuple):
-    """Hold a record that is no tick, as a driver reads it.
-
-    Attributes:
-        body: the candle or order-flow metrics it holds; None for other kinds.
-    """
-
-    seq: int
-    kind: int
-    ts_event: int
-    ts_publish: int
-    symbol: str
-    source: str
-    one: int
-    two: int
-    flags: int
-    payload: bytes
-    body: Any = None
+__all__ = ["Engine", "Member"]
 
 
 class Member(NamedTuple):
@@ -70,6 +52,7 @@ class Engine(Timeline):
         sink: takes each output, in order.
         look: see `Desk`.
         lags: how far the run was behind, as far as that is known.
+        hours: the session tables that the run began with.
 
     Attributes:
         now: the log's time, ns.
@@ -85,8 +68,13 @@ class Engine(Timeline):
         *,
         look: Look | None = None,
         lags: Lags | None = None,
+        hours: Hours | None = None,
     ) -> None:
         self.run = run
+        self._hours = hours or {}
+        if (told := sorted(run.calendars or ())) != sorted(one.name.lower() for one in self._hours):
+            # Else a holiday would be an open market, and nobody would know.
+            raise ConfigError(f"run {run.id} began with session tables of {told}: expected those; see hours.hours_of")
         super().__init__(by_ticks=run.by_ticks, grace_ns=run.grace_ns)
         self.cause = 0
         self.live = False
@@ -125,7 +113,7 @@ class Engine(Timeline):
             instrument = Instrument(symbol, **{**told, "calendar": CalendarId(told["calendar"])})
             made[symbol] = Market(
                 instrument, tuple(frames.get(symbol, ())), PriceBasis(self.run.basis), self, rank=rank, source=source,
-                wanted=symbol in frames,
+                wanted=symbol in frames, sessions=self._hours.get(instrument.calendar),
             )  # fmt: skip
         return made
 
@@ -188,6 +176,8 @@ class Engine(Timeline):
         if entry.one == self.run.number and entry.kind in OWN:
             self._readers.read_own(entry)
             return
+        if entry.kind == Kind.CALENDAR and self.run.calendars is None:  # it was decided without, at other moments
+            return
         self.cause, self._ordinal = entry.seq, 0
         now = max(self.now, entry.ts_publish)
         if entry.kind == Kind.WATERMARK and not self.by_ticks:
@@ -195,7 +185,7 @@ class Engine(Timeline):
             self.now = now
             self._mark(entry.ts_event)
             return
-        if now >= self.wake:
+        if now and now >= self.wake:  # a record may come before a clock of events has a time
             self._pass_time(now)
         self.now = now
         self._readers.read(entry)
@@ -237,6 +227,10 @@ class Engine(Timeline):
         for market in self.markets.values():
             for series in market.series:
                 series.renew()
+
+    def _move(self, by_ns: int) -> None:
+        if self.live:  # what a run takes over was told by the time line it begins in
+            self.desk.move(by_ns)
 
     def candle(self, market: Market, series: Series, candle: Candle) -> None:
         """Give a final candle, built or pushed, to the indicators and then to those who want it."""
@@ -335,7 +329,8 @@ class Engine(Timeline):
             member.agent.on_timer(member.ctx, name)
             if period:
                 due = first + period
-                if due <= self._watermark:  # a mark that went far ahead: once is enough
+                if not self._watermark < due <= self._watermark + period:
+                    # A mark that went far ahead, once is enough; or `first` is of the time line before this one.
                     due = (self._watermark // period + 1) * period
                 self.timer(agent, name, due, period)
 
@@ -367,6 +362,12 @@ class Engine(Timeline):
     def behind(self) -> float:
         """Say how far the run was behind when it came to this record."""
         return self.lags.at(self.cause)
+
+    def trade_by(self, sessions: Sessions) -> None:
+        """Judge by another session table of a calendar from here on."""
+        for market in self.markets.values():
+            if market.calendar.id is sessions.id:
+                market.calendar = sessions
 
     def order_flow(self, market: Market, metrics: OrderFlowMetrics) -> None:
         """Give metrics to those who want them."""

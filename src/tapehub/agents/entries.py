@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tapehub.agents.market import StateChange
 from tapehub.agents.records import AgentRecord, HaltRecord, Opinion, Order, Signal, decode, split_cause
@@ -17,10 +17,10 @@ from tapehub.quality.reasons import Reason
 
 if TYPE_CHECKING:
     from tapehub._native import Candle
-    from tapehub.agents.engine import Engine, Entry
+    from tapehub.agents.engine import Engine
     from tapehub.agents.market import Market
 
-__all__ = ["KINDS", "OWN", "Readers"]
+__all__ = ["KINDS", "OWN", "Entry", "Readers"]
 
 KINDS: Final = (
     Kind.TICK,
@@ -29,6 +29,7 @@ KINDS: Final = (
     Kind.WATERMARK,
     Kind.CHANNEL,
     Kind.CLOCK,
+    Kind.CALENDAR,
     Kind.STATE,
     Kind.GAP,
     Kind.QUARANTINE,
@@ -44,6 +45,26 @@ OWN: Final = frozenset({Kind.OPINION, Kind.SIGNAL, Kind.ORDER, Kind.AGENT})
 """Kinds that a run writes and reads; it passes over its own."""
 
 
+class Entry(NamedTuple):
+    """Hold a record that is no tick, as a driver reads it.
+
+    Attributes:
+        body: the candle, order-flow metrics or session table it holds; None for other kinds.
+    """
+
+    seq: int
+    kind: int
+    ts_event: int
+    ts_publish: int
+    symbol: str
+    source: str
+    one: int
+    two: int
+    flags: int
+    payload: bytes
+    body: Any = None
+
+
 class Readers:
     """Take up records for an engine."""
 
@@ -53,6 +74,7 @@ class Readers:
             Kind.CANDLE: self._candle,
             Kind.ORDER_FLOW: self._order_flow,
             Kind.CLOCK: self._clock,
+            Kind.CALENDAR: self._calendar,
             Kind.STATE: self._state,
             Kind.GAP: self._gap,
             Kind.QUARANTINE: self._quarantine,
@@ -71,7 +93,7 @@ class Readers:
     def read_own(self, entry: Entry) -> None:
         """Begin with the run's own first record, take requests to its desk, and hear that it is to end."""
         engine = self._engine
-        if entry.kind == Kind.AGENT and entry.seq == engine.run.begin:
+        if entry.kind == Kind.AGENT and entry.seq == engine.run.begin_seq:
             engine.cause = entry.seq
             engine.begin(entry.ts_publish)
         elif entry.kind == Kind.AGENT and not split_cause(entry.two)[0]:
@@ -112,6 +134,10 @@ class Readers:
         same = bool(entry.flags & SAME_TIME_LINE)
         self._engine.new_time_line(by_ticks=by_ticks, same=same)
 
+    def _calendar(self, entry: Entry) -> None:
+        if entry.body is not None:  # else it holds New York's offsets
+            self._engine.trade_by(entry.body)
+
     def _state(self, entry: Entry) -> None:
         market = self._market(entry)
         if market is None:
@@ -136,14 +162,14 @@ class Readers:
         except (ValueError, KeyError, TypeError):
             cause, status = entry.payload.decode(errors="replace"), GapStatus.OPEN
         if entry.flags & GapFlag.NOTED:
-            if status is GapStatus.CLOSED_MARKET and market.gap_since == start:
-                market.gap_since = market.gap_until = None  # nothing traded, so nothing is missing
+            if status is GapStatus.CLOSED_MARKET and market.gap_since_ns == start:
+                market.gap_since_ns = market.gap_until_ns = None  # nothing traded, so nothing is missing
             label = status.label
         else:
-            market.gap_since, market.gap_cause = start, cause
+            market.gap_since_ns, market.gap_cause = start, cause
             # What counts is when data came again by the log's time: a gap may be told of long after it ended.
-            market.gap_until = None if entry.flags & GapFlag.LASTS else max(end, entry.ts_publish)
-            label = "gap" if market.gap_until is None else "gap ended"
+            market.gap_until_ns = None if entry.flags & GapFlag.LASTS else max(end, entry.ts_publish)
+            label = "gap" if market.gap_until_ns is None else "gap ended"
         self._engine.state(market, StateChange(entry.symbol, entry.source, label, cause, start, entry.ts_event))
 
     def _quarantine(self, entry: Entry) -> None:

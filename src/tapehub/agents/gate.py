@@ -114,10 +114,10 @@ def _against(market: Market, state: State | None, now: int, limits: GateLimits) 
     age_s = _age_ns(market, now) / 1e9
     if age_s > limits.max_age_s:
         return "stale", f"the last tick of {name} is {age_s:.3f} s old, expected at most {limits.max_age_s:g} s"
-    if market.gap_since is not None:
-        if market.gap_until is None:
+    if market.gap_since_ns is not None:
+        if market.gap_until_ns is None:
             return "gap", f"{name} has a gap that has not ended: {market.gap_cause}"
-        since_s = (now - market.gap_until) / 1e9
+        since_s = (now - market.gap_until_ns) / 1e9
         if since_s < limits.gap_settle_s:
             return "gap", (
                 f"{name} had a gap until {since_s:.1f} s ago, expected {limits.gap_settle_s:g} s of data since: "

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tapehub.agents.journal import newest
 from tapehub.agents.records import HaltRecord, decode
+from tapehub.agents.search import newest
 from tapehub.hub.paths import make_folder
 from tapehub.model.records import Kind
 

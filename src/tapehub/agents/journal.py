@@ -1,208 +1,28 @@
-"""The log as agents use it: read in order for an engine, written by a run, and searched for what runs left in it."""
+"""The journal of a run: its outputs, written into the log once, and read back from it."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-import numpy as np
-
-from tapehub._native import Follower
-from tapehub.agents.engine import Engine, Entry
-from tapehub.agents.entries import KINDS
-from tapehub.agents.records import AgentRecord, Message, Order, Output, cause_word, decode, split_cause
+from tapehub.agents.records import AgentRecord, Order, Output, cause_word
 from tapehub.agents.run import Run
-from tapehub.errors import HubError, InvalidRecord
+from tapehub.agents.search import Found, between
+from tapehub.errors import HubError
 from tapehub.hub import blobs
-from tapehub.hub.naming import symbol_of
-from tapehub.hub.reading import EVER, NEVER
 from tapehub.model.records import NO_INSTRUMENT, Kind
 
 if TYPE_CHECKING:
     from tapehub.hub import DataHub
 
-__all__ = [
-    "OUTPUTS",
-    "Diverged",
-    "Found",
-    "LogReader",
-    "RunLog",
-    "Written",
-    "between",
-    "find_run",
-    "newest",
-    "read_run",
-    "run_of",
-    "runs",
-]
+__all__ = ["OUTPUTS", "Diverged", "RunLog", "Written", "read_run"]
 
 OUTPUTS: Final = (Kind.OPINION, Kind.SIGNAL, Kind.ORDER, Kind.FILL, Kind.ACCOUNT, Kind.AGENT)
-_NO_ROWS: Final = np.empty(0, np.uint8)
 
 
 class Diverged(HubError):
     """Report that a run, decided again, comes to something else than the log holds."""
-
-
-class Found(NamedTuple):
-    """Hold a record of an agent that was found in the log.
-
-    Attributes:
-        run: number of the run it is of; 0 of none.
-        cause, ordinal: its place among that run's outputs; cause is 0 for what is no output.
-    """
-
-    seq: int
-    kind: int
-    ts_event: int
-    ts_publish: int
-    run: int
-    cause: int
-    ordinal: int
-    payload: bytes
-
-    @property
-    def message(self) -> Message:
-        """Give it as its type."""
-        return decode(self.kind, self.payload)
-
-
-class LogReader:
-    """Drive an engine with the log from one place on. One thread.
-
-    Args:
-        position: sequence to begin with.
-        symbols: whose ticks are read.
-        name: how it is listed among the readers; empty lists it not at all.
-    """
-
-    def __init__(self, hub: DataHub, position: int, symbols: Iterable[str], *, name: str = "") -> None:
-        self._hub = hub
-        self._symbols = frozenset(symbols)
-        self._kinds = sum(1 << kind for kind in KINDS)
-        self._names: dict[int, str] = {}
-        self._sources: list[str] = []
-        self._mask = self._channels()
-        self._follower = Follower(hub, position, self._kinds, self._mask, 0)
-        self._incarnation = hub._incarnation
-        self._cursor = hub._open_cursor(name, position) if name else None
-        self.delivered = 0
-
-    def _channels(self) -> bytes:
-        """Mask the channels of the symbols; at least one byte, as an empty mask is all of them."""
-        channels = self._hub._channels()
-        mask = bytearray(len(channels) + 1)
-        for number, (instrument, _) in enumerate(channels):
-            mask[number] = self._symbol(instrument) in self._symbols
-        return bytes(mask)
-
-    def _symbol(self, instrument: int) -> str:
-        found = self._names.get(instrument)
-        if found is None:
-            if instrument >= self._hub._instrument_count():
-                return ""
-            found = self._names[instrument] = symbol_of(self._hub, instrument)
-        return found
-
-    def _source(self, number: int) -> str:
-        if number >= len(self._sources):
-            self._sources = self._hub.sources
-        return self._sources[number] if number < len(self._sources) else ""
-
-    @property
-    def position(self) -> int:
-        """Give the sequence that is read next."""
-        if self._follower.rewind():
-            self._follower.take_passed()
-        return self._follower.position
-
-    def waiting(self) -> int | None:
-        """Give the sequence of the next record that there is to read; None when there is none."""
-        hub = self._hub
-        after, _, _, other, _ = hub._scan(self.position, hub.head, self._mask, self._kinds, NEVER, EVER, _NO_ROWS)
-        place = int(other or after)
-        return place if place < hub.head else None
-
-    def drive(self, engine: Engine, end: int | None = None, timeout_s: float = 0.0, records_max: int = 100_000) -> int:
-        """Hand an engine what there is, in log order; wait for the first record.
-
-        Args:
-            end: stop behind this sequence.
-
-        Returns:
-            how many records were read.
-
-        Raises:
-            HubError: the hub was replaced, or what comes next is gone.
-        """
-        take, step, timeout_ns, count = self._follower.next, engine.tick, round(timeout_s * 1e9), 0
-        while count < records_max:
-            tick = take(timeout_ns)
-            if tick is not None:
-                if end is not None and tick.seq > end:
-                    self._follower.rewind()
-                    self._follower.position = tick.seq  # given back: it is the next one
-                    break
-                step(tick)
-                count += 1
-                timeout_ns = 0
-                continue
-            if not self._follower.stopped:
-                break
-            read = self._others(engine, end)
-            if not read:
-                break
-            count += read
-            timeout_ns = 0
-        self.delivered += count
-        if self._cursor is not None and count:
-            self._hub._move_cursor(self._cursor, self.position, self.delivered, 0, False)
-        return count
-
-    def _others(self, engine: Engine, end: int | None) -> int:
-        """Hand on a run of other records, up to the next tick."""
-        hub, count = self._hub, 0
-        if hub._incarnation != self._incarnation:
-            raise HubError(f"the hub was replaced or restarted: {hub.path}; start the agent again")
-        while True:
-            start = self.position
-            after, _, _, other, oldest = hub._scan(start, hub.head, self._mask, self._kinds, NEVER, EVER, _NO_ROWS)
-            if oldest:
-                raise HubError(
-                    f"records {start} to {oldest - 1} were dropped before run {engine.run.id} read them: raise "
-                    "retention_bytes; the next start is a new run"
-                )
-            if not other or (end is not None and other > end):
-                return count
-            record = hub._record(other)
-            self._follower.position = after
-            if record is None:
-                continue
-            count += 1
-            if record[0] == Kind.CHANNEL:
-                self._mask = self._channels()
-                self._follower.set_channels(self._mask)
-                continue
-            engine.record(self._entry(other, record))
-
-    def _entry(self, seq: int, record: Any) -> Entry:
-        kind, _, ts_event, _, ts_publish, one, two, instrument, source, flags, payload = record
-        body: Any = None
-        if kind == Kind.CANDLE:
-            body = self._hub._candle_objects(np.frombuffer(payload, np.uint8)[:96].copy())[0]
-        elif kind == Kind.ORDER_FLOW:
-            body = self._hub._order_flow_object(seq)
-        elif flags & blobs.BLOB_FLAG:
-            payload = blobs.load(self._hub.path, flags, payload)
-        symbol = "" if instrument == NO_INSTRUMENT else self._symbol(instrument)
-        return Entry(seq, kind, ts_event, ts_publish, symbol, self._source(source), one, two, flags, payload, body)
-
-    def close(self) -> None:
-        """Give the reader's place back."""
-        if self._cursor is not None and not self._hub.closed and self._hub._incarnation == self._incarnation:
-            self._hub._close_cursor(self._cursor)
-            self._cursor = None
 
 
 class RunLog:
@@ -287,62 +107,6 @@ def _short(payload: bytes) -> str:
     return payload.decode(errors="replace")[:160]
 
 
-# ---------------------------------------------------------------- what is in the log
-
-
-def newest(hub: DataHub, kinds: Iterable[Kind], oldest: int = 0) -> Iterator[Found]:
-    """Go through records of some kinds, newest first, a segment at a time."""
-    state = hub._hub_state()
-    lines, last = int(state["segment_lines"]), hub.head
-    oldest = max(oldest, int(state["oldest"]))
-    for segment in range(last // lines, oldest // lines - 1, -1):
-        begin, stop = max(oldest, segment * lines), min(last, (segment + 1) * lines)
-        yield from reversed(list(between(hub, kinds, begin, stop)))
-
-
-def between(hub: DataHub, kinds: Iterable[Kind], position: int, stop: int) -> Iterator[Found]:
-    """Go through records of some kinds from one place in the log to another, oldest first."""
-    mask = sum(1 << kind for kind in kinds)
-    while position < stop:
-        after, _, _, other, oldest = hub._scan(position, stop, b"", mask, NEVER, EVER, _NO_ROWS)
-        record = hub._record(other) if other else None
-        if record is not None:
-            cause, ordinal = split_cause(record[6])
-            payload = blobs.load(hub.path, record[9], record[10])
-            yield Found(other, record[0], record[2], record[4], record[5], cause, ordinal, payload)
-        if after <= position:
-            if not oldest:
-                return
-            after = oldest
-        position = after
-
-
-def runs(hub: DataHub, agent: str | None = None) -> Iterator[Run]:
-    """List the runs in the log, newest first."""
-    for found in newest(hub, [Kind.AGENT]):
-        run = run_of(found)
-        if run is not None and (agent is None or run.agent == agent):
-            yield run
-
-
-def run_of(found: Found) -> Run | None:
-    """Read a run from its first record; None when it is another."""
-    if found.cause or found.kind != Kind.AGENT:
-        return None
-    try:
-        told = found.message
-        if isinstance(told, AgentRecord) and told.what == "start":
-            return Run.read(told.agent, found.seq, told.data)
-    except (InvalidRecord, KeyError, TypeError, ValueError):
-        return None
-    return None
-
-
-def find_run(hub: DataHub, name: str) -> Run | None:
-    """Find a run by its id, its number in hex, or the name of its agent: then the newest."""
-    return next((run for run in runs(hub) if name in (run.id, f"{run.number:012x}", run.agent)), None)
-
-
 class Written(NamedTuple):
     """Hold what a run has left in the log.
 
@@ -373,7 +137,7 @@ def read_run(hub: DataHub, run: Run) -> Written:
     outputs: dict[tuple[int, int], Found] = {}
     looks: dict[tuple[int, int], tuple[str, str, int]] = {}
     ended, failures, lags = None, [], []
-    for found in between(hub, OUTPUTS, run.begin, hub.head):
+    for found in between(hub, OUTPUTS, run.begin_seq, hub.head):
         if found.run != run.number:
             continue
         if not found.cause:
@@ -393,5 +157,5 @@ def read_run(hub: DataHub, run: Run) -> Written:
             said = found.message
             if isinstance(said, AgentRecord) and said.what == "stop":
                 ended = found.cause
-    last = max((key[0] for key in outputs), default=run.begin)
+    last = max((key[0] for key in outputs), default=run.begin_seq)
     return Written(outputs, looks, ended, last, tuple(failures), tuple(lags))

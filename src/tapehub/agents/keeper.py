@@ -1,12 +1,13 @@
 """The keeper: what a desk closes and books by itself, and which quotes it has to see for that.
 
 A position held too long, a day's loss, a margin call, 17:00 New York. While something open has no quote, or no rate,
-nobody can tell what the account is worth: then no limit is kept, no swap is booked, and no day's loss is measured.
+nobody can tell what the account is worth: then no limit is kept, and no day's loss is measured. A swap waits for what
+its own position lacks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final, Protocol
 
 from tapehub.model.calendars import interval_of
@@ -72,9 +73,10 @@ class Keeper:
             self._hold(one)
         if positions:
             # Stops were watched by nobody meanwhile, but nights were passed all the same.
-            told = self._risk.day or min(one.opened for one in positions)
-            roll = min([*self._account.owed, interval_of("1d", told)[1]])
-            self._account.owed = []
+            told = self._risk.day_ns or min(one.opened_ns for one in positions)
+            roll = interval_of("1d", told)[1]
+            for one in positions:
+                one.owed_ns = list(_ends(one.owed_ns[0], roll - 1)) if one.owed_ns else []
             self._carry(roll, self._times.now)
             self._expect_show()
         self.begin_day()
@@ -84,7 +86,7 @@ class Keeper:
         """Keep a position that is new."""
         self._hold(held)
         if not self._next_roll:
-            self._carry(interval_of("1d", held.opened)[1], 0)
+            self._carry(interval_of("1d", held.opened_ns)[1], 0)
         if not self._showing:
             self._expect_show()
 
@@ -96,7 +98,7 @@ class Keeper:
                 if held.units:
                     self._force(held, f"held for {minutes:g} min", "held")
 
-            self._times.schedule(held.opened + round(minutes * _MINUTE), close)
+            self._times.schedule(held.opened_ns + round(minutes * _MINUTE), close)
 
     def flatten(self, reason: str, why: str) -> None:
         """Close all that is open."""
@@ -116,9 +118,11 @@ class Keeper:
             self.begin_day()  # what is under way would open a position after the day's loss
         self._settle()
         if risk.is_margin_called():
-            self.flatten(f"equity is below {self._paper.close_out_pct:g} % of the margin", "margin")
-        elif risk.stopped != risk.day and risk.is_day_lost():
-            risk.stopped = risk.day
+            reason = f"equity is below {self._paper.close_out_pct:g} % of the margin"
+            self._broker.cancel(None, reason)  # it would open what is being closed
+            self.flatten(reason, "margin")
+        elif risk.stopped_ns != risk.day_ns and risk.is_day_lost():
+            risk.stopped_ns = risk.day_ns
             self._broker.cancel(None, "the day's loss has reached its limit")
             self.flatten(f"the day has lost {risk.limits.daily_loss_pct:g} %", "daily-loss")
 
@@ -148,15 +152,19 @@ class Keeper:
     def begin_day(self) -> None:
         """Begin the trading day, unless it has begun; with nothing open, when one looks makes no difference."""
         now = self._times.now
-        if now and not self._risk.day <= now < self._risk.day_end:  # a clock of events has no time before the first
+        if (
+            now and not self._risk.day_ns <= now < self._risk.day_end_ns
+        ):  # a clock of events has no time before the first
             self._risk.begin_day(now)
 
     def _carry(self, roll: int, until: int) -> None:
         """Carry what is open over each end of a day up to a time, and be back at the next."""
         day = 0
-        while roll <= until:
-            self._account.owed.append(roll)
-            day, roll = roll, interval_of("1d", roll)[1]
+        for end in _ends(roll, until):
+            for one in self._account.positions.values():
+                if one.opened_ns < end:
+                    one.owed_ns.append(end)
+            day, roll = end, interval_of("1d", end)[1]
         self._settle(day)
         self._next_roll = roll
         self._times.schedule(roll, self._roll)
@@ -178,28 +186,36 @@ class Keeper:
         self._moved = self._next_roll > 0
 
     def _settle(self, day: int = 0) -> None:
-        """Book the swaps that are due, once there are rates, and take down what the day began with, once it is known.
+        """Book the swaps that are due, each once there is a rate, and take down what the day began with, once known.
 
         Args:
             day: an instant of the day that begins with it; 0 begins none.
         """
-        account = self._account
-        charged, owed = False, [] if account.unvalued or account.unbooked else account.owed
-        if owed:
-            account.owed = []
-            for roll in owed:
-                charged |= self._books.swap(roll)
+        account, charged = self._account, False
+        booked = [
+            one
+            for one in account.positions.values()
+            if one.owed_ns and not account.unknown(one.symbol) and not account.unconverted(one.symbol)
+        ]
+        for one in booked:
+            charged |= self._books.swap(one)
         if day:
             self._risk.begin_day(day)
         self._risk.take_equity()
-        if owed:  # after the day has begun: a new run carries on from the day that the record holds
+        if booked or (day and not account.owed_ns):
+            # After the day has begun: a new run carries on from the day that the record holds.
             self._books.state("swap" if charged else "day")
+
+    def settle(self) -> None:
+        """Book what is owed and can be, before a quote closes what owes it."""
+        if self._account.owed_ns is not None:
+            self._settle()
 
     # ------------------------------------------------------------ for those who come after
 
     def _expect_show(self) -> None:
         self._showing = True
-        now = max(self._times.now, self._risk.day)  # not each minute since 1970, where there is no time yet
+        now = max(self._times.now, self._risk.day_ns)  # not each minute since 1970, where there is no time yet
         self._times.schedule((now // _MINUTE + 1) * _MINUTE, self._show)
 
     def _show(self) -> None:
@@ -219,3 +235,10 @@ class Keeper:
         """Write the account as it is left, when something is open."""
         if self._account.positions:
             self._books.state("end")
+
+
+def _ends(roll: int, until: int) -> Iterator[int]:
+    """Go through the ends of days from one on, up to a time."""
+    while roll <= until:
+        yield roll
+        roll = interval_of("1d", roll)[1]

@@ -11,6 +11,7 @@ from tapehub.agents.series import Series, Timeline
 from tapehub.model.calendars import Calendar
 from tapehub.model.instruments import Instrument
 from tapehub.model.policies import PriceBasis
+from tapehub.model.sessions import Sessions
 from tapehub.model.states import State
 from tapehub.model.timeframes import Timeframe, parse
 
@@ -47,11 +48,12 @@ class Market:
 
     Attributes:
         bid, ask: before the first tick, what `recall` was told, else 0.0.
+        calendar: when it trades, by the table in force at this place in the log.
         seq: of the last tick; 0 before the first.
         ts_event, seen_ns: of the last tick: event time, and log time.
         changed_ns: log time at which bid or ask last changed.
         state: recorded by its feed; None while nothing is.
-        gap_since, gap_until: of the last gap, ns; until is None while it lasts.
+        gap_since_ns, gap_until_ns: of the last gap; until is None while it lasts.
         blown_ns: log time of the newest quote that the feed's gate refused for its spread.
         low_bid, high_bid, low_ask, high_ask, due_ns: a quote beyond one of these prices, or at or after that time,
             concerns the broker. Where nothing is open, none does.
@@ -67,8 +69,8 @@ class Market:
         "due_ns",
         "flow",
         "gap_cause",
-        "gap_since",
-        "gap_until",
+        "gap_since_ns",
+        "gap_until_ns",
         "high_ask",
         "high_bid",
         "instrument",
@@ -100,19 +102,20 @@ class Market:
         rank: int = 0,
         source: str = "",
         wanted: bool = True,
+        sessions: Sessions | None = None,
     ) -> None:
         self.instrument = instrument
         self.symbol = instrument.symbol
         self.source = source
         self.wanted = wanted
         """An agent asked for it; else it is here for its rate alone."""
-        self.calendar = Calendar(instrument.calendar)
+        self.calendar: Sessions = sessions or Calendar(instrument.calendar)
         self.bid = self.ask = 0.0
         self.ts_event = self.seen_ns = self.seq = self.changed_ns = 0
         self.state: State | None = None
         self.state_cause = ""
-        self.gap_since: int | None = None
-        self.gap_until: int | None = None
+        self.gap_since_ns: int | None = None
+        self.gap_until_ns: int | None = None
         self.gap_cause = ""
         self.blown_ns = 0
         self.flow: OrderFlowMetrics | None = None

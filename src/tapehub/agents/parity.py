@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from tapehub.agents.engine import Engine
 from tapehub.agents.finding import make
-from tapehub.agents.journal import LogReader, read_run
+from tapehub.agents.hours import hours_of
+from tapehub.agents.journal import read_run
 from tapehub.agents.lags import Lags
+from tapehub.agents.log_reader import LogReader
 from tapehub.agents.records import Output, identity
 from tapehub.errors import ConfigError
 from tapehub.model.records import Kind
@@ -59,8 +61,8 @@ class Comparison:
     records: int = 0
     outputs: list[Output] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
-    first: int = 0
-    last: int = 0
+    first_ns: int = 0
+    last_ns: int = 0
 
 
 def replay(
@@ -74,8 +76,8 @@ def replay(
     Returns:
         the engine as it stands at the end, the outputs, and how many records were read.
     """
-    if run.warm < int(hub._hub_state()["oldest"]):
-        raise ConfigError(f"the log that run {run.id} began with, at record {run.warm}, is gone: {hub.path}")
+    if run.warm_seq < int(hub._hub_state()["oldest"]):
+        raise ConfigError(f"the log that run {run.id} began with, at record {run.warm_seq}, is gone: {hub.path}")
     made = agents if agents is not None else [make(one["spec"], dict(one["parameters"])) for one in run.members]
     written = read_run(hub, run)
     outputs: list[Output] = []
@@ -83,8 +85,8 @@ def replay(
     def look(symbol: str, now: int, cause: int, ordinal: int) -> tuple[str, str, int] | None:
         return written.looks.get((cause, ordinal))
 
-    engine = Engine(run, made, sink or outputs.append, look=look, lags=Lags(written.lags))
-    reader = LogReader(hub, run.warm, run.watched)
+    engine = Engine(run, made, sink or outputs.append, look=look, lags=Lags(written.lags), hours=hours_of(hub, run))
+    reader = LogReader(hub, run.warm_seq, run.watched)
     end = written.ended if written.ended is not None else hub.head
     while reader.drive(engine, end=end):
         pass
@@ -100,7 +102,7 @@ def compare(hub: DataHub, run: Run, agents: Sequence[Agent] | None = None) -> Co
     made = Comparison(
         run, compared=len(written.outputs), ended=written.ended is not None, records=records, outputs=outputs
     )
-    made.first, made.last = run.started, engine.now
+    made.first_ns, made.last_ns = run.started_ns, engine.now
     again = {(one.cause, one.ordinal): one for one in outputs}
     last = max(written.outputs, default=(0, 0))
     for key, found in sorted(written.outputs.items()):

@@ -40,6 +40,10 @@ SELL: Final = "sell"
 _SEQ_MASK: Final = (1 << 48) - 1
 _ORDINALS: Final = 1 << 16
 _TEXT_MAX = 1000
+_KEYS: Final = {
+    name: name.removesuffix("_ns") for name in ("opened_ns", "day_ns", "paused_ns", "stopped_ns", "owed_ns")
+}
+"""Fields whose name in the log has no unit: it stays, so that older logs are read and replayed."""
 
 
 class Output(NamedTuple):
@@ -99,7 +103,7 @@ class _Base:
                 value = value[:_TEXT_MAX]
             elif isinstance(value, tuple):
                 value = [row.plain() if isinstance(row, _Base) else row for row in value]
-            told[one.name] = value
+            told[_KEYS.get(one.name, one.name)] = value
         return json.dumps(told, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
     def plain(self) -> dict[str, Any]:
@@ -242,9 +246,10 @@ class Position(_Base):
 
     Attributes:
         price: average of what was paid.
-        opened: log time of the first fill, ns.
+        opened_ns: log time of the first fill.
         swap, earned: booked of it so far, in the account's currency; earned includes the swaps.
         stopped: its stop was reached, and works on until all is closed.
+        owed_ns: the first 17:00 New York whose swap is not booked yet, for want of a rate; else left out.
     """
 
     KIND: ClassVar[Kind] = Kind.ACCOUNT
@@ -253,7 +258,7 @@ class Position(_Base):
     side: str
     units: float
     price: float
-    opened: int
+    opened_ns: int
     stop: float | None = None
     target: float | None = None
     swap: str = ""
@@ -261,6 +266,7 @@ class Position(_Base):
     agent: str = ""
     earned: str = ""
     stopped: bool = False
+    owed_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,15 +276,15 @@ class AccountState(_Base):
     Attributes:
         balance: money, as text; so are the other sums.
         why: what changed: ``open: …``, ``close: …``, ``swap``, ``day``; ``minute`` while something is open; ``end``.
-        day: beginning of the trading day (17:00 New York), ns; day_balance, trades, losses belong to it.
+        day_ns: beginning of the trading day (17:00 New York); trades belong to it.
         day_equity: what the daily loss is measured from.
         losing: losses in a row.
-        paused: no orders before this, ns.
-        stopped: the day's loss was reached, in the trading day that begins then, ns.
+        paused_ns: no orders before this.
+        stopped_ns: the day's loss was reached, in the trading day that begins then.
         equity, day_equity: left out while something is open that no quote values.
         marks: bid and ask of what is open, and of the pairs that convert it: a new run values by them until it has
             quotes of its own.
-        owed: the first 17:00 New York, ns, whose swaps are not booked yet, for want of a rate; else left out.
+        owed_ns: the first of its positions'; alone, as earlier versions wrote it, it holds for all of them.
     """
 
     KIND: ClassVar[Kind] = Kind.ACCOUNT
@@ -288,16 +294,16 @@ class AccountState(_Base):
     balance: str
     why: str
     positions: tuple[Position, ...] = ()
-    day: int = 0
+    day_ns: int = 0
     day_equity: float = 0.0
     trades: int = 0
     losing: int = 0
-    paused: int = 0
-    stopped: int = 0
+    paused_ns: int = 0
+    stopped_ns: int = 0
     equity: float | None = None
     margin: float | None = None
     marks: dict[str, tuple[float, float]] = field(default_factory=dict)
-    owed: int | None = None
+    owed_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,5 +379,5 @@ def decode(kind: int, payload: bytes) -> Message:
 
 
 def _made(made: type[_T], told: dict[str, Any]) -> _T:
-    known = {one.name for one in fields(made)}
-    return made(**{name: value for name, value in told.items() if name in known})
+    known = {_KEYS.get(one.name, one.name): one.name for one in fields(made)}
+    return made(**{known[name]: value for name, value in told.items() if name in known})

@@ -38,8 +38,8 @@ class Report:
     run: str
     agent: str
     currency: str
-    begin: int
-    end: int
+    begin_ns: int
+    end_ns: int
     trades: list[Trade] = field(default_factory=list)
     equity: list[tuple[int, float, float]] = field(default_factory=list)
     balance_begin: Decimal = Decimal(0)
@@ -67,15 +67,22 @@ class Report:
     def plain(self) -> dict[str, Any]:
         """Give it as JSON takes it; times as ISO 8601, money as text."""
         told = asdict(self)
-        for name in ("begin", "end"):
-            told[name] = iso(told[name])
+        told = {name.removesuffix("_ns"): iso(value) if name.endswith("_ns") else value for name, value in told.items()}
         for name in ("balance_begin", "balance_end"):
             told[name] = str(told[name])
         told["equity"] = [[iso(at), balance, equity] for at, balance, equity in self.equity]
+        told["trades"] = [_dated(row) for row in told["trades"]]
         for row in told["trades"]:
-            row["opened"], row["closed"] = iso(row["opened"]), iso(row["closed"]) if row["closed"] else None
             row["profit"], row["swap"] = str(row["profit"]), str(row["swap"])
         return told
+
+
+def _dated(row: dict[str, Any]) -> dict[str, Any]:
+    """Write a trade's times for JSON; None while it is open."""
+    return {
+        name.removesuffix("_ns"): value if not name.endswith("_ns") else iso(value) if value else None
+        for name, value in row.items()
+    }
 
 
 def iso(ts: int) -> str:
@@ -83,11 +90,13 @@ def iso(ts: int) -> str:
     return datetime.fromtimestamp(ts // 1000 / 1e6, UTC).isoformat().replace("+00:00", "Z")
 
 
-def report_of(run: Run, outputs: Iterable[Output], begin: int, end: int, *, ticks: int = 0, digest: str = "") -> Report:
+def report_of(
+    run: Run, outputs: Iterable[Output], begin_ns: int, end_ns: int, *, ticks: int = 0, digest: str = ""
+) -> Report:
     """Sum up what a run put out, between two times."""
     paper = run.settings.paper
     opening = run.account
-    made = Report(run.id, run.agent, paper.currency, begin, end, ticks=ticks, digest=digest)
+    made = Report(run.id, run.agent, paper.currency, begin_ns, end_ns, ticks=ticks, digest=digest)
     made.balance_begin = made.balance_end = booked(
         Decimal(paper.balance if opening is None else opening.balance), paper.currency
     )
@@ -95,7 +104,7 @@ def report_of(run: Run, outputs: Iterable[Output], begin: int, end: int, *, tick
     made.open, made.equity_end = len(inherited), float(made.balance_begin)
     if opening is not None and opening.equity is not None:
         made.equity_end = opening.equity
-    made.equity.append((begin, float(made.balance_begin), made.equity_end))
+    made.equity.append((begin_ns, float(made.balance_begin), made.equity_end))
     book = TradeBook(inherited)
     refused: Counter[str] = Counter()
     for one in outputs:
@@ -131,14 +140,14 @@ def _order(made: Report, told: Order, book: TradeBook, refused: Counter[str]) ->
 
 
 def _measure(made: Report) -> None:
-    done = [one for one in made.trades if one.closed]
+    done = [one for one in made.trades if one.closed_ns]
     won = [float(one.profit) for one in done if one.profit > 0]
     lost = [float(one.profit) for one in done if one.profit < 0]
     made.won, made.lost = len(won), len(lost)
     if done:
         made.hit_rate = len(won) / len(done)
         made.expectancy = (sum(won) + sum(lost)) / len(done)
-        made.held_s_mean = sum(one.closed - one.opened for one in done) / len(done) / 1e9
+        made.held_s_mean = sum(one.closed_ns - one.opened_ns for one in done) / len(done) / 1e9
     made.profit_factor = sum(won) / -sum(lost) if lost else None
     made.average_won = sum(won) / len(won) if won else 0.0
     made.average_lost = sum(lost) / len(lost) if lost else 0.0
@@ -147,15 +156,15 @@ def _measure(made: Report) -> None:
         top = max(top, equity)
         if top - equity > made.drawdown:
             made.drawdown, made.drawdown_pct = top - equity, (top - equity) / top * 100.0 if top else 0.0
-    made.exposure = _covered(made) / max(made.end - made.begin, 1)
+    made.exposure = _covered(made) / max(made.end_ns - made.begin_ns, 1)
 
 
 def _covered(made: Report) -> int:
     """Give how long something was open, ns: overlapping trades count once."""
-    spans = sorted((one.opened, one.closed or made.end) for one in made.trades)
+    spans = sorted((one.opened_ns, one.closed_ns or made.end_ns) for one in made.trades)
     total, until = 0, 0
     for begin, end in spans:
-        begin = max(begin, until, made.begin)
+        begin = max(begin, until, made.begin_ns)
         if end > begin:
             total += end - begin
             until = end

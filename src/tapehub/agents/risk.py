@@ -46,13 +46,13 @@ class RiskManager:
 
     Attributes:
         halted: why the kill switch is on; empty when it is not.
-        day, day_end: the trading day, 17:00 to 17:00 New York.
+        day_ns, day_end_ns: the trading day, 17:00 to 17:00 New York.
         day_equity: what the account was worth when it began.
         equity_due: that is not known yet, as something open has no quote.
         trades: positions opened in it.
         losing: positions in a row that lost.
-        paused: no positions are opened before this, ns.
-        stopped: the day's loss was reached in the trading day that begins at this, ns; 0 for none.
+        paused_ns: no positions are opened before this.
+        stopped_ns: the day's loss was reached in the trading day that begins at this; 0 for none.
     """
 
     def __init__(self, limits: RiskLimits, paper: PaperSettings, account: Account) -> None:
@@ -60,10 +60,10 @@ class RiskManager:
         self._paper = paper
         self._account = account
         self.halted = ""
-        self.day = self.day_end = 0
+        self.day_ns = self.day_end_ns = 0
         self.day_equity = float(account.balance)
         self.equity_due = False
-        self.trades = self.losing = self.paused = self.stopped = 0
+        self.trades = self.losing = self.paused_ns = self.stopped_ns = 0
         self._from_ns, self._to_ns = (_wall(text) for text in (limits.session_start, limits.session_end))
 
     # ------------------------------------------------------------ days
@@ -71,11 +71,11 @@ class RiskManager:
     def begin_day(self, now: int) -> None:
         """Begin the trading day that an instant belongs to; the same one again changes nothing."""
         start, end = interval_of("1d", now)
-        if start != self.day:
-            self.day = start
+        if start != self.day_ns:
+            self.day_ns = start
             self.equity_due = True
             self.trades = 0
-        self.day_end = end
+        self.day_end_ns = end
         self.take_equity()
 
     def take_equity(self) -> None:
@@ -86,8 +86,14 @@ class RiskManager:
 
     def restore(self, told: AccountState) -> None:
         """Take up the counters of an earlier run."""
-        self.day, self.day_equity, self.equity_due = told.day, told.day_equity, not told.day_equity
-        self.trades, self.losing, self.paused, self.stopped = told.trades, told.losing, told.paused, told.stopped
+        self.day_ns, self.day_equity, self.equity_due = told.day_ns, told.day_equity, not told.day_equity
+        self.trades, self.losing = told.trades, told.losing
+        self.paused_ns, self.stopped_ns = told.paused_ns, told.stopped_ns
+
+    def move(self, by_ns: int) -> None:
+        """Go on with a pause by another time line."""
+        if self.paused_ns:
+            self.paused_ns += by_ns
 
     # ------------------------------------------------------------ an order
 
@@ -102,15 +108,15 @@ class RiskManager:
             return "halted", f"trading is halted: {self.halted}"
         if (reason := self._out_of_session(now)) is not None:
             return "session", reason
-        if now < self.paused:
-            left_min = (self.paused - now) / _MINUTE
+        if now < self.paused_ns:
+            left_min = (self.paused_ns - now) / _MINUTE
             return (
                 "paused",
                 f"{self.losing} losses in a row, expected a pause of {limits.pause_min:g} min: {left_min:.1f} left",
             )
         if unvalued := account.unvalued:
             return "unvalued", f"what the account is worth is not known: {unvalued}"
-        if self.stopped == self.day or self.is_day_lost():
+        if self.stopped_ns == self.day_ns or self.is_day_lost():
             return (
                 "daily-loss",
                 f"the day has lost {limits.daily_loss_pct:g} % of {self.day_equity:.2f} {account.currency}",
@@ -128,19 +134,26 @@ class RiskManager:
             return "no-stop", "the order has no stop, expected stop_pips above 0"
         return "", ""
 
-    def size(self, market: Market, units: float | None, stop_pips: float | None) -> tuple[Decimal, str, str]:
-        """Size an order, or check the size it has: units, and a reason against as `against` gives it."""
+    def size(
+        self, market: Market, units: float | None, stop_pips: float | None, bound: float = 0.0
+    ) -> tuple[Decimal, str, str]:
+        """Size an order, or check the size it has: units, and a reason against as `against` gives it.
+
+        Args:
+            bound: what orders under way will bind, beside what is open.
+        """
         limits, account = self.limits, self._account
         pip_value, one = account.pip_value(market.symbol, 1.0), account.margin_of(market.symbol, 1.0)
         if pip_value is None or one is None or account.unconverted(market.symbol):
             pair = f"{market.instrument.quote} to {account.currency}"
             return Decimal(0), "no-rate", f"no quote converts {pair}: let the agent watch a pair of them"
         equity, step = account.equity, exact(limits.step(market.symbol))
+        free = equity - account.margin - bound
         if units is None:
             if not stop_pips:
                 return Decimal(0), "no-stop", "an order without units is sized by its stop, expected stop_pips above 0"
             risked = equity * limits.risk_pct / 100.0 / (stop_pips * pip_value)
-            carried = max(0.0, equity - account.margin) / one
+            carried = max(0.0, free) / one
             units = min(risked, carried, limits.units_max)
             whole = (exact(units) / step).to_integral_value(ROUND_DOWN) * step
             if not whole:
@@ -155,8 +168,7 @@ class RiskManager:
             return sized, "size", f"{units:g} units, expected above 0 and at most {limits.units_max:g}"
         if sized % step:
             return sized, "size", f"{units:g} units, expected a multiple of {step}"
-        if one * units > equity - account.margin:
-            free = equity - account.margin
+        if one * units > free:
             return sized, "margin", f"{units:g} units bind {one * units:.2f} {account.currency}, free are {free:.2f}"
         return sized, "", ""
 
@@ -173,7 +185,7 @@ class RiskManager:
             return
         self.losing += 1
         if self.limits.pause_after_losses and self.losing % self.limits.pause_after_losses == 0:
-            self.paused = now + round(self.limits.pause_min * _MINUTE)
+            self.paused_ns = now + round(self.limits.pause_min * _MINUTE)
 
     def is_day_lost(self) -> bool:
         """Tell whether the day's loss has reached its limit."""
@@ -194,7 +206,7 @@ class RiskManager:
         account = self._account
         bound = account.margin * self._paper.close_out_pct / 100.0
         floors = [bound]
-        if self.stopped != self.day:
+        if self.stopped_ns != self.day_ns:
             floors.append(self.day_equity * (1.0 - self.limits.daily_loss_pct / 100.0))
         won = sum(abs(account.open_profit(one)) for one in account.positions.values())
         at_risk = 2.0 * account.exposure + 3.0 * won + 4.0 * bound

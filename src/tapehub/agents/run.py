@@ -9,7 +9,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tapehub.agents.records import AccountState, decode
 from tapehub.agents.settings import RunSettings, read_settings
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from tapehub.agents.agent import Agent
 
 __all__ = ["Run", "fingerprint", "new_number"]
+
+_FIELDS: Final = {"warm": "warm_seq", "started": "started_ns"}
+"""By their names in the log, which stay: older runs are read, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +33,9 @@ class Run:
         agent: the name it is listed under, and that of its account.
         members: how each agent is made: ``spec`` (see `finding`) and ``parameters``.
         seed: of `ctx.random`.
-        begin: sequence of its first record; callbacks begin behind it.
-        warm: sequence from which candles are built.
+        begin_seq: sequence of its first record; callbacks begin behind it.
+        warm_seq: sequence from which candles are built.
+        started_ns: log time at which it began.
         watched: every instrument whose ticks are read, with its source ("" until its first tick tells).
         definitions: what is known of each instrument, so that a replay does not depend on today's configuration.
         basis: price of candles: 0 mid, 1 bid, 2 ask.
@@ -41,15 +45,17 @@ class Run:
         halted: why the kill switch was on; empty when it was not.
         flatten: it was thrown to close what is open, too, and perhaps while no run was there to do it.
         code: fingerprint of the agents' source.
+        calendars: names of the session tables in force when it began, by calendar; None was written by a version that
+            judged by the weekly hours alone, and is replayed so.
     """
 
     number: int
     agent: str
     members: tuple[dict[str, Any], ...]
     seed: int
-    begin: int
-    warm: int
-    started: int
+    begin_seq: int
+    warm_seq: int
+    started_ns: int
     watched: dict[str, str]
     definitions: dict[str, dict[str, Any]]
     basis: int = 0
@@ -60,6 +66,7 @@ class Run:
     halted: str = ""
     flatten: bool = False
     code: str = ""
+    calendars: dict[str, str] | None = None
 
     @property
     def id(self) -> str:
@@ -81,8 +88,8 @@ class Run:
             "number": f"{self.number:012x}",
             "members": list(self.members),
             "seed": self.seed,
-            "warm": self.warm,
-            "started": self.started,
+            "warm": self.warm_seq,
+            "started": self.started_ns,
             "watched": self.watched,
             "definitions": self.definitions,
             "basis": self.basis,
@@ -93,17 +100,22 @@ class Run:
             "halted": self.halted,
             "flatten": self.flatten,
             "code": self.code,
+            "calendars": self.calendars,
         }
 
     @classmethod
-    def read(cls, agent: str, begin: int, told: dict[str, Any]) -> Run:
+    def read(cls, agent: str, begin_seq: int, told: dict[str, Any]) -> Run:
         """Take up what `plain` gave, and the sequence of the record that held it."""
-        rest = {name: value for name, value in told.items() if name not in ("number", "members", "settings")}
+        rest = {
+            _FIELDS.get(name, name): value
+            for name, value in told.items()
+            if name not in ("number", "members", "settings")
+        }
         return cls(
             number=int(told["number"], 16),
             agent=agent,
             members=tuple(told["members"]),
-            begin=begin,
+            begin_seq=begin_seq,
             settings=read_settings(told["settings"]),
             **rest,
         )

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Final
 
 from tapehub.agents.beginning import begin_run, resumable
 from tapehub.agents.engine import Engine
-from tapehub.agents.journal import Diverged, LogReader, RunLog, Written, read_run
+from tapehub.agents.hours import hours_of
+from tapehub.agents.journal import Diverged, RunLog, Written, read_run
 from tapehub.agents.lags import Lags
+from tapehub.agents.log_reader import LogReader
 from tapehub.agents.records import AgentRecord, identity
 from tapehub.agents.settings import RunSettings
 from tapehub.errors import ConfigError, HubError, HubHeld
@@ -122,7 +124,7 @@ class Runner:
         if why:
             self._tell(f"begins a new run: {why}")
         run = begin_run(self.hub, self.name, agents, self._specs, self._settings, self._rng, seed=self._seed)
-        self._begin(run, agents, Written({}, {}, None, run.begin))
+        self._begin(run, agents, Written({}, {}, None, run.begin_seq))
         self._tell(f"began run {run.id}")
 
     def _begin(self, run: Run, agents: Sequence[Agent], written: Written) -> None:
@@ -131,14 +133,14 @@ class Runner:
         self.log = RunLog(self.hub, run, written.outputs, self._heard)
         look = live_look(self.hub, run, written)
         self._told_behind = bool(written.lags and written.lags[-1][1])  # so that its end is written, too
-        self.engine = Engine(run, agents, self.log, look=look, lags=Lags(written.lags))
-        self._keep_log(run.warm)
+        self.engine = Engine(run, agents, self.log, look=look, lags=Lags(written.lags), hours=hours_of(self.hub, run))
+        self._keep_log(run.warm_seq)
         if self.reader is not None:
             self.reader.close()
-        self.reader = LogReader(self.hub, run.warm, run.watched, name=self.name[:31])
+        self.reader = LogReader(self.hub, run.warm_seq, run.watched, name=self.name[:31])
         # What is in the log already: compared up to the last output, so that a difference shows before anything is
         # written.
-        last = max(written.last, run.begin)
+        last = max(written.last, run.begin_seq)
         try:
             while self.reader.position <= last and self.reader.drive(self.engine, end=last):
                 pass

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-__all__ = ["BLOWN_PIPS", "SPREAD_MAX_PIPS", "UNITS_STEP"]
+__all__ = ["BLOWN_PIPS", "SPREAD_MAX_PIPS", "UNITS_STEP", "pips_of"]
 
 # symbol, widest spread to order at, in pips, and the step of sizes
 _ROWS: Final = """
@@ -23,7 +23,13 @@ _ROWS: Final = """
 """
 _WORDS: Final = _ROWS.split()
 _BLOWN_TIMES: Final = 10.0
+_PAIR_PIPS: Final = 1.2  # the widest spread to order a currency pair at
 
 SPREAD_MAX_PIPS: Final[Mapping[str, float]] = dict(zip(_WORDS[::3], map(float, _WORDS[1::3]), strict=True))
 UNITS_STEP: Final[Mapping[str, float]] = dict(zip(_WORDS[::3], map(float, _WORDS[2::3]), strict=True))
 BLOWN_PIPS: Final[Mapping[str, float]] = {name: pips * _BLOWN_TIMES for name, pips in SPREAD_MAX_PIPS.items()}
+
+
+def pips_of(pair: float) -> Mapping[str, float]:
+    """Give what some pips of a currency pair are of each instrument that is none, in proportion to their spreads."""
+    return {name: round(pair * pips / _PAIR_PIPS, 2) for name, pips in SPREAD_MAX_PIPS.items()}

@@ -19,10 +19,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from tapehub.agents.agent import Agent
+from tapehub.agents.context import order_told
+from tapehub.agents.desk import checked
 from tapehub.agents.gate import Verdict, judge
 from tapehub.agents.records import Opinion, Order, Position, Signal, cause_word, check_said, decode
 from tapehub.agents.runner import Runner, look_at
-from tapehub.errors import HubError
+from tapehub.errors import ConfigError, HubError
 from tapehub.hub import blobs
 from tapehub.model.records import Kind
 
@@ -154,9 +156,16 @@ class Script:
         stop_pips: float | None = None,
         target_pips: float | None = None,
         ttl_s: float = 60.0,
+        *,
+        of: str = "",
         **data: Any,
     ) -> Signal:
-        """Propose a trade; agents hear it. The record says what the gate thinks of the data it stands on."""
+        """Propose a trade; agents hear it. The record says what the gate thinks of the data it stands on.
+
+        Raises:
+            ConfigError: another side than buy or sell, or a confidence that is not from 0 to 1.
+        """
+        check_said(self._name, Signal, {"side": side, "confidence": confidence})
         verdict = self.fresh(symbol)
         made = Signal(
             _new_id(self._name),
@@ -168,6 +177,7 @@ class Script:
             stop_pips,
             target_pips,
             ttl_s,
+            of,
             refused=verdict.reason,
             judged=verdict.plain(),
             data=data,
@@ -184,14 +194,25 @@ class Script:
         stop_pips: float | None = None,
         target_pips: float | None = None,
         reason: str = "",
+        of: str = "",
+        signal: Signal | None = None,
     ) -> Order:
         """Ask the desk for an order, and wait for its word: ``accepted``, or ``refused`` with `code` and `reason`.
 
+        The desk's order answers the request (`Order.of`), and the request what is given as `of`.
+
+        Args:
+            units: of the base currency; None lets the risk manager size it by the stop.
+            signal: takes stop, target, reason and `of` from it where they are not given.
+
         Raises:
+            ConfigError: it makes no sense, whatever the market.
             HubError: the desk has not come to the request in time, or has failed; the request stands in the log.
         """
         name = self._hub._names.canonical(symbol)
         self._runner.engine.market(name)
+        told = order_told(name, side, units, stop_pips, target_pips, reason, of, signal)
+        checked(told)  # what the desk raised would end the run, and that of each start to come
         return self._ask(
             Order(
                 _new_id(self._name),
@@ -200,19 +221,27 @@ class Script:
                 side,
                 "requested",
                 units,
-                stop_pips=stop_pips,
-                target_pips=target_pips,
-                reason=reason,
+                stop_pips=told["stop_pips"],
+                target_pips=told["target_pips"],
+                reason=told["reason"],
+                of=told["of"],
                 desk=self._name,
             )
         )
 
     def close_position(self, position: Position | str, reason: str = "") -> Order:
-        """Ask the desk to close a position, and wait for its word, as `order` does."""
+        """Ask the desk to close a position, and wait for its word, as `order` does.
+
+        Raises:
+            ConfigError: it is not open.
+            HubError: as of `order`.
+        """
         wanted = position if isinstance(position, str) else position.id
         held = next((one for one in self.positions() if one.id == wanted), None)
         if held is None:
-            raise HubError(f"position {wanted} is not open: expected one of {[one.id for one in self.positions()]}")
+            raise ConfigError(
+                f"no position {wanted!r} is open: expected one of {sorted(one.id for one in self.positions())}"
+            )
         return self._ask(
             Order(
                 _new_id(self._name),

@@ -14,14 +14,14 @@ try:
 except ImportError as error:
     raise MissingExtra(error.name or "pydantic", "agents", "an agent") from error
 
-__all__ = ["GateLimits", "PaperSettings", "RiskLimits", "RunSettings", "read_settings"]
+__all__ = ["BySymbol", "GateLimits", "PaperSettings", "RiskLimits", "RunSettings", "over", "read_settings"]
 
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def _over(usual: Mapping[str, float]) -> BeforeValidator:
+def over(usual: Mapping[str, float]) -> BeforeValidator:
     """Put numbers that are told for single symbols over what is usual.
 
     The run's first record holds the result, so a replay does not depend on the table of its day.
@@ -33,10 +33,11 @@ def _over(usual: Mapping[str, float]) -> BeforeValidator:
     return BeforeValidator(merged)
 
 
-_BySymbol: TypeAlias = dict[str, Annotated[float, Field(gt=0)]]
-_BlownPips: TypeAlias = Annotated[_BySymbol, _over(BLOWN_PIPS)]
-_SpreadMaxPips: TypeAlias = Annotated[_BySymbol, _over(SPREAD_MAX_PIPS)]
-_UnitsStep: TypeAlias = Annotated[_BySymbol, _over(UNITS_STEP)]
+BySymbol: TypeAlias = dict[str, Annotated[float, Field(gt=0)]]
+"""A number for single symbols, in any spelling."""
+_BlownPips: TypeAlias = Annotated[BySymbol, over(BLOWN_PIPS)]
+_SpreadMaxPips: TypeAlias = Annotated[BySymbol, over(SPREAD_MAX_PIPS)]
+_UnitsStep: TypeAlias = Annotated[BySymbol, over(UNITS_STEP)]
 
 
 class GateLimits(_Frozen):
@@ -150,8 +151,8 @@ class PaperSettings(_Frozen):
     depth_unit: float = Field(default=1.0, gt=0)
     commission_per_million: float = Field(default=0.0, ge=0)
     swap_pct: float = Field(default=2.5, ge=0)
-    swap_pips: dict[str, tuple[float, float]] = Field(default_factory=dict)
-    margin_pct: dict[str, float] = Field(default_factory=dict)
+    swap_pips: Annotated[dict[str, tuple[float, float]], over({})] = Field(default_factory=dict)
+    margin_pct: Annotated[dict[str, Annotated[float, Field(gt=0, le=100)]], over({})] = Field(default_factory=dict)
     margin_default_pct: float = Field(default=10.0 / 3.0, gt=0, le=100)
     close_out_pct: float = Field(default=50.0, ge=0, le=100)
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
 
-from tapehub.agents.journal import Found
 from tapehub.agents.records import AgentRecord, Fill, Message, Opinion, Order, Signal
+from tapehub.agents.search import Found
 
 __all__ = ["GATE_CODES", "Step", "said", "tried"]
 

@@ -50,6 +50,10 @@ class Timeline(ABC):
     def _renew(self) -> None:
         """Forget what is not final."""
 
+    @abstractmethod
+    def _move(self, by_ns: int) -> None:
+        """Move what is due in a while, and what was a while ago, to the new time line."""
+
     def mark(self) -> int:
         """Give the latest instant before which no interval is open."""
         if self.by_ticks:
@@ -137,6 +141,7 @@ class Timeline(ABC):
         assert self._left_at is not None
         by = now - self._left_at
         self._left_at = None
+        self._move(by)
         self._due = [
             (due + by, order, rank, what) for due, order, rank, what in self._due if not isinstance(what, Series)
         ]

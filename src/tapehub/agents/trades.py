@@ -18,7 +18,7 @@ class Trade:
 
     Attributes:
         units: that were opened.
-        closed: log time of the fill that closed the last unit; 0 while one is open.
+        closed_ns: log time of the fill that closed the last unit; 0 while one is open.
         price, price_out, pips: means, by units, of what was paid, what was taken, and what that won.
         profit: booked, swaps and commissions included, in the account's currency; of a trade that an earlier run
             opened, what was booked in this one.
@@ -31,10 +31,10 @@ class Trade:
     symbol: str
     side: str
     units: float
-    opened: int
+    opened_ns: int
     price: float
     order: str
-    closed: int = 0
+    closed_ns: int = 0
     price_out: float = 0.0
     pips: float = 0.0
     profit: Decimal = Decimal(0)
@@ -61,7 +61,14 @@ class TradeBook:
         self.costs = dict.fromkeys(("spread", "slippage", "commission", "swap"), Decimal(0))
         for one in inherited:
             self.trades[one.id] = Trade(
-                one.id, one.symbol, one.side, one.units, one.opened, one.price, one.order, swap=Decimal(one.swap or 0)
+                one.id,
+                one.symbol,
+                one.side,
+                one.units,
+                one.opened_ns,
+                one.price,
+                one.order,
+                swap=Decimal(one.swap or 0),
             )
 
     def ordered(self, told: Order) -> None:
@@ -97,7 +104,7 @@ class TradeBook:
         trade.out = _sum(trade.out, told.units)
         trade.why = told.why
         if trade.out >= trade.units:
-            trade.closed = ts
+            trade.closed_ns = ts
 
     def carried(self, positions: Iterable[Position]) -> None:
         """Take up the swaps that an account record tells of."""

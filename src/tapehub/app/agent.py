@@ -182,8 +182,9 @@ def list_(
 
 def _rows(hub: DataHub) -> list[dict[str, Any]]:
     """Describe the newest run of each agent."""
-    from tapehub.agents.journal import newest, read_run, runs
+    from tapehub.agents.journal import read_run
     from tapehub.agents.records import AccountState
+    from tapehub.agents.search import newest, runs
     from tapehub.model.records import Kind
 
     accounts: dict[str, AccountState] = {}
@@ -205,7 +206,7 @@ def _rows(hub: DataHub) -> list[dict[str, Any]]:
             else f"{one.settings.paper.balance} {one.settings.paper.currency}"
         )
         rows.append(
-            {"run": one.id, "agent": one.agent, "state": state, "began": one.started, "balance": balance,
+            {"run": one.id, "agent": one.agent, "state": state, "began": one.started_ns, "balance": balance,
              "open": len(account.positions) if account else 0}
         )  # fmt: skip
     return rows
@@ -239,9 +240,10 @@ def stop(
     """Let an agent end its run: at the next record it reads. What it holds stays open; "tapehub halt" closes it."""
     import time
 
-    from tapehub.agents.journal import RunLog, find_run
+    from tapehub.agents.journal import RunLog
     from tapehub.agents.records import AgentRecord, identity
     from tapehub.agents.runner import release_log
+    from tapehub.agents.search import find_run
     from tapehub.model.records import Kind
 
     with attach(hub, name, "agents") as opened:

@@ -118,6 +118,7 @@ def _run(
         seed=seed,
         start=start_ns,
         book=config.book(),
+        calendars=config.sessions(),
         on_progress=_progress(),
     )
 
@@ -147,7 +148,7 @@ def _progress() -> Any:
 def _report(made: Backtest) -> Report:
     from tapehub.agents.report import report_of
 
-    return report_of(made.run, made.outputs, made.first, made.last, ticks=made.ticks, digest=made.digest())
+    return report_of(made.run, made.outputs, made.first_ns, made.last_ns, ticks=made.ticks, digest=made.digest())
 
 
 def _per_s(made: Backtest) -> int:
@@ -184,9 +185,9 @@ def _write(report: Report, json_to: Path | None, html: Path | None, *, as_json: 
 def _compare(
     run_id: str, hub: Path | None, name: str | None, *, as_json: bool, json_to: Path | None, html: Path | None
 ) -> None:
-    from tapehub.agents.journal import find_run
     from tapehub.agents.parity import compare
     from tapehub.agents.report import report_of
+    from tapehub.agents.search import find_run
 
     with attach(hub, name, "backtest") as opened:
         run = find_run(opened, run_id)
@@ -194,7 +195,9 @@ def _compare(
             raise ConfigError(f"run {run_id}: not in the log of {opened.path}; tapehub agent list shows the newest")
         made = compare(opened, run)
     if json_to is not None or html is not None:
-        _write(report_of(run, made.outputs, made.first, made.last, ticks=made.records), json_to, html, as_json=False)
+        _write(
+            report_of(run, made.outputs, made.first_ns, made.last_ns, ticks=made.records), json_to, html, as_json=False
+        )
     if as_json:
         print_json(_plain(made))
     else:

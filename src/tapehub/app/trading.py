@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, Literal
 
 from tapehub.agents import halts
-from tapehub.agents.journal import Found, newest
 from tapehub.agents.records import AccountState, Opinion, Signal
 from tapehub.agents.scripts import opine
+from tapehub.agents.search import Found, newest
 from tapehub.app.agent import running
 from tapehub.errors import InvalidRecord
 from tapehub.gateway.instants import iso
@@ -43,7 +43,7 @@ class AgentsInLog:
                 side=one.side,
                 units=one.units,
                 price=one.price,
-                opened=iso(one.opened),
+                opened=iso(one.opened_ns),
                 stop=one.stop,
                 target=one.target,
             )

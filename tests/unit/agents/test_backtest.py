@@ -11,10 +11,10 @@ from tapehub import Tick
 from tapehub.agents import Agent, Runner
 from tapehub.agents.backtest import backtest_log, backtest_quotes
 from tapehub.agents.charts import page
-from tapehub.agents.journal import runs
 from tapehub.agents.parity import compare
 from tapehub.agents.records import Fill, decode
 from tapehub.agents.report import report_of
+from tapehub.agents.search import runs
 from tapehub.errors import ConfigError
 from tapehub.feeds.quotes import Quotes
 from tapehub.feeds.replay import merge, open_recording
@@ -163,8 +163,8 @@ class _Tags(HTMLParser):
 
 def test_report_adds_up_and_its_page_stands_alone() -> None:
     made = backtest_quotes([ThreeUp()], series(3, *DAY), settings=settings(paper={"slippage_pips": 0.1}))
-    report = report_of(made.run, made.outputs, made.first, made.last, ticks=made.ticks, digest=made.digest())
-    done = [one for one in report.trades if one.closed]
+    report = report_of(made.run, made.outputs, made.first_ns, made.last_ns, ticks=made.ticks, digest=made.digest())
+    done = [one for one in report.trades if one.closed_ns]
     assert len(done) >= 4
     assert report.balance_end == report.balance_begin + sum(one.profit for one in done)
     assert report.won + report.lost <= len(done)
@@ -187,7 +187,7 @@ def test_report_adds_up_and_its_page_stands_alone() -> None:
 
 def test_report_of_a_run_without_trades_says_so() -> None:
     made = backtest_quotes([Agent(symbols="EUR_USD")], series(3, *DAY))
-    report = report_of(made.run, made.outputs, made.first, made.last)
+    report = report_of(made.run, made.outputs, made.first_ns, made.last_ns)
     assert (report.trades, report.hit_rate, report.exposure) == ([], None, 0)
     assert "No trade was closed." in page(report)
 

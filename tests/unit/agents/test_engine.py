@@ -1,5 +1,6 @@
 """The engine calls agents in the log's order and time, and says what caused what."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,7 +8,8 @@ import pytest
 from tapehub import Tick
 from tapehub._native import Candle, OrderFlowMetrics
 from tapehub.agents import Agent, Context
-from tapehub.agents.engine import Engine, Entry
+from tapehub.agents.engine import Engine
+from tapehub.agents.entries import Entry
 from tapehub.agents.records import Opinion, Output, decode
 from tapehub.errors import ConfigError
 from tapehub.model.records import CLOCK_STRUCT, Kind
@@ -200,7 +202,51 @@ def test_new_clock_moves_what_is_due_with_it() -> None:
     names = [one[0] for one in diary.seen if one[0] in ("minute", "once")]
     assert names == ["minute"]  # thirty of its sixty seconds had passed
     desk.tick(1.1, 1.1001, after_s=4)
-    assert [one[0] for one in diary.seen if one[0] in ("minute", "once")] == ["minute", "once"]
+    seen = [one[0] for one in diary.seen if one[0] in ("minute", "once")]
+    assert seen == ["minute", "once", "minute"]  # from there on at whole minutes of the new time line
+    desk.tick(1.1, 1.1001, after_s=60)
+    assert [one[0] for one in diary.seen if one[0] in ("minute", "once")][3:] == ["minute"]
+
+
+def test_orders_holding_times_and_pauses_go_on_by_a_new_clock() -> None:
+    desk = Desktop(symbols=("EUR_USD", "GBP_USD"), risk={"session_start": "", "session_end": ""})
+    desk.tick(1.1, 1.1001)
+    desk.tick(1.25, 1.2501, after_s=0, symbol="GBP_USD")
+    assert desk.ctx.order("EUR_USD", "buy", 1_000, stop_pips=50).accepted
+    desk.tick(1.1, 1.1001)
+    desk.engine.desk.risk.paused_ns = desk.at + 60 * SECOND  # as after five losses
+    assert desk.ctx.close_position(desk.ctx.positions()[0]).accepted
+    entry(desk.engine, Kind.CLOCK, 300, desk.at, payload=CLOCK_STRUCT.pack(2, 0, 0, 0, 1.0, 0, 0))
+    desk.at = TUESDAY - 364 * 86_400 * SECOND
+    told = desk.told(Kind.ACCOUNT)[-1].plain()
+    desk.tick(1.1, 1.1001, after_s=0)
+    assert [one.opened_ns for one in desk.ctx.positions()] == [desk.at]
+    assert desk.ctx.order("GBP_USD", "buy", 1_000, stop_pips=50).code == "paused"
+    desk.tick(1.1, 1.1001, after_s=0.3)
+    assert [one.why for one in desk.fills] == ["market", "agent"]
+    desk.tick(1.25, 1.2501, after_s=60, symbol="GBP_USD")
+    assert desk.ctx.order("GBP_USD", "buy", 1_000, stop_pips=50).accepted
+
+    made: list[Output] = []
+    later = Engine(replace(desk.engine.run, opening=told), [Agent(symbols=("EUR_USD", "GBP_USD"))], made.append)
+    later.tick(Tick("EUR_USD", 1.1, 1.1001, timestamp=TUESDAY, ts_publish=TUESDAY, seq=1, source="test"))
+    entry(later, Kind.CLOCK, 3, TUESDAY, payload=CLOCK_STRUCT.pack(2, 0, 0, 0, 1.0, 0, 0))
+    later.tick(Tick("EUR_USD", 1.1, 1.1001, timestamp=desk.at, ts_publish=desk.at, seq=5, source="test"))
+    later.begin(desk.at)  # the change was before the run, and what it takes over knows it
+    assert [one.opened_ns for one in later.positions(None)] == [told["positions"][0]["opened"]]
+
+
+def test_record_that_came_before_a_new_clock_had_a_time_moves_nothing() -> None:
+    diary = Diary()
+    desk = Desktop(diary)
+    desk.tick(1.1, 1.1001, after_s=30)
+    entry(desk.engine, Kind.CLOCK, 300, desk.at, payload=CLOCK_STRUCT.pack(2, 0, 0, 0, 1.0, 0, 0))
+    entry(desk.engine, Kind.CHANNEL, 301, -(1 << 63))
+    desk.at = TUESDAY - 365 * 86_400 * SECOND
+    desk.tick(1.1, 1.1001, after_s=0)
+    assert not [one for one in diary.seen if one[0] in ("minute", "once")]
+    desk.tick(1.1, 1.1001, after_s=31)
+    assert [one[0] for one in diary.seen if one[0] in ("minute", "once")] == ["minute"]
 
 
 def test_indicators_are_fed_the_candles_there_are_and_those_to_come() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tapehub import Tick
-from tapehub.agents.engine import Entry
+from tapehub.agents.entries import Entry
 from tapehub.model.records import GapFlag, Kind
 from tapehub.model.states import GapStatus, State
 from tapehub.quality.reasons import Reason

@@ -2,7 +2,7 @@
 
 from tapehub._native import Candle
 from tapehub.agents import Agent, Context
-from tapehub.agents.engine import Entry
+from tapehub.agents.entries import Entry
 from tapehub.agents.gauges import Gauges
 from tapehub.model.records import CandleFlag, Kind
 from tests.models.paper import MINUTE, TUESDAY, Desktop

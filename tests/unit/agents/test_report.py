@@ -62,13 +62,13 @@ def test_trade_is_closed_with_its_last_unit_at_mean_price_and_pips() -> None:
     desk.ctx.close(desk.ctx.positions()[0])
     desk.tick(1.1102, 1.1103, bid_size=19_000.0)
     (trade,) = report(desk).trades
-    assert (trade.closed, trade.out, trade.why) == (0, 19_000, "agent")
+    assert (trade.closed_ns, trade.out, trade.why) == (0, 19_000, "agent")
     assert report(desk).hit_rate is None
     desk.tick(1.1002, 1.1003, bid_size=1_000.0)
     (trade,) = report(desk).trades
     # (100 x 19,000 + 0 x 1,000) / 20,000 = 95 pips; (1.1102 x 19,000 + 1.1002 x 1,000) / 20,000 = 1.1097
     assert (trade.pips, trade.price_out, str(trade.profit)) == (95.0, 1.1097, "190.00")
-    assert trade.closed == desk.at
+    assert trade.closed_ns == desk.at
 
 
 def test_trade_of_an_earlier_run_keeps_its_entry() -> None:
@@ -85,7 +85,7 @@ def test_trade_of_an_earlier_run_keeps_its_entry() -> None:
     desk.tick(1.1012, 1.1013, after_s=2)
     made = report(desk, begin)
     (trade,) = made.trades
-    assert (trade.price, trade.price_out, trade.pips, trade.opened) == (1.1002, 1.1012, 10.0, opened)
+    assert (trade.price, trade.price_out, trade.pips, trade.opened_ns) == (1.1002, 1.1012, 10.0, opened)
     assert made.equity[0] == (begin, 10_000.0, 10_018.0)
     assert made.exposure == pytest.approx(0.5)  # two of four seconds
 
@@ -109,11 +109,11 @@ def test_trade_of_parts_is_closed_with_its_last(opened: tuple[float, ...], close
     book = TradeBook(())
     for what, side, sizes in (("open", "buy", opened), ("close", "sell", closed)):
         for number, units in enumerate(sizes):
-            assert not any(one.closed for one in book.trades.values())
+            assert not any(one.closed_ns for one in book.trades.values())
             profit = "1.00" if what == "close" else ""
             prices = 100.0, 100.0, 100.0
             told = Fill("3", "agent", "BTC_USD", side, what, "market", units, *prices, 1, "1", "2", profit=profit)
             book.fill(told, TUESDAY + number)
     (trade,) = book.trades.values()
-    assert trade.closed
+    assert trade.closed_ns
     assert trade.units == trade.out

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tapehub.agents.engine import Entry
+from tapehub.agents.entries import Entry
 from tapehub.agents.records import HaltRecord
 from tapehub.errors import ConfigError
 from tapehub.model.records import Kind
@@ -254,13 +254,48 @@ def test_margin_call_closes_everything() -> None:
     assert desk.fills[-1].why == "margin"
 
 
+def test_margin_counts_what_orders_under_way_will_bind() -> None:
+    # 250,000 EUR bind 9,168 USD of 10,000, and 200,000 GBP 8,334.
+    desk = Desktop(symbols=("EUR_USD", "GBP_USD"))
+    desk.tick(*CALM)
+    desk.tick(1.25, 1.2501, symbol="GBP_USD", after_s=0.1)
+    assert order(desk, units=250_000) == ""
+    assert order(desk, "GBP_USD", units=200_000) == "margin"
+    made = desk.ctx.order("GBP_USD", "buy", stop_pips=1)  # by its risk 500,000
+    assert (made.code, made.units) == ("", 19_000)  # 10,000 - 9,167.92 are free, 1.25005 / 30 each
+
+
+def test_margin_call_leaves_no_order_that_would_open_again() -> None:
+    # 200,000 EUR bind 7,335 USD; 345 pips against them lose 6,900 of 10,000.
+    desk = Desktop(symbols=("EUR_USD", "GBP_USD"), risk={"daily_loss_pct": 100})
+    desk.tick(*CALM)
+    desk.tick(1.25, 1.2501, symbol="GBP_USD", after_s=0.1)
+    assert order(desk, units=200_000, stop_pips=900) == ""
+    desk.tick(*CALM)
+    desk.tick(1.25, 1.2501, symbol="GBP_USD")
+    assert order(desk, "GBP_USD", units=1_000, stop_pips=900) == ""
+    desk.tick(1.06560, 1.06570, after_s=0.05)
+    desk.tick(1.25, 1.2501, symbol="GBP_USD")
+    assert [(one.symbol, one.what) for one in desk.fills] == [("EUR_USD", "open")]
+    ended = [one for one in desk.told(Kind.ORDER) if one.status == "cancelled"]
+    assert [(one.symbol, one.reason) for one in ended] == [("GBP_USD", "equity is below 50 % of the margin")]
+
+
+@pytest.mark.parametrize("name", ["EURUSD", "EUR/USD"])
+def test_margin_and_swaps_of_a_symbol_are_told_in_any_spelling(name: str) -> None:
+    made = settings(paper={"margin_pct": {name: 10}, "swap_pips": {name: (-0.5, 0.1)}}).paper
+    assert (made.margin_pct, made.swap_pips) == ({"EUR_USD": 10}, {"EUR_USD": (-0.5, 0.1)})
+    with pytest.raises(ConfigError, match="margin_pct"):
+        settings(paper={"margin_pct": {name: -1}})
+
+
 def test_counters_go_on_with_the_account() -> None:
     desk = Desktop(paper=NOW)
     for _ in range(5):
         traded(desk, -3)
     last = desk.told(Kind.ACCOUNT)[-1]
     assert (last.trades, last.losing) == (5, 5)
-    assert last.paused > desk.at
+    assert last.paused_ns > desk.at
     again = Desktop(opening=last.plain(), start=desk.at, paper=NOW)
     again.tick(*CALM)
     assert order(again) == "paused"

@@ -7,8 +7,9 @@ import pytest
 
 from tapehub.agents import Agent, Runner, RunSettings
 from tapehub.agents.beginning import resumable
-from tapehub.agents.journal import newest, read_run, runs
+from tapehub.agents.journal import read_run
 from tapehub.agents.records import AgentRecord
+from tapehub.agents.search import newest, runs
 from tapehub.errors import HubHeld
 from tapehub.model.records import Kind
 from tests.models.paper import ThreeUp, event_hub, in_log, plain, publish, replayed, rng, series, settings
@@ -267,9 +268,9 @@ def test_run_whose_log_is_gone_is_not_gone_on_with(hub_dir: Path, monkeypatch: p
     with event_hub(hub_dir) as hub:
         publish(hub, next(series(1, *DAY)))
         with Runner(hub, [Agent(symbols="EUR_USD", warmup=1)], ["Agent"]) as runner:
-            assert (hub.path / "cursors" / "agent-agent").read_text() == f"{runner.run.warm}\n"
+            assert (hub.path / "cursors" / "agent-agent").read_text() == f"{runner.run.warm_seq}\n"
         again = [Agent(symbols="EUR_USD", warmup=1)]
         assert resumable(hub, "agent", again, ["Agent"], RunSettings())[0] == runner.run
         state = hub._hub_state()
-        monkeypatch.setattr(hub, "_hub_state", lambda: {**state, "oldest": runner.run.warm + 1})
+        monkeypatch.setattr(hub, "_hub_state", lambda: {**state, "oldest": runner.run.warm_seq + 1})
         assert resumable(hub, "agent", again, ["Agent"], RunSettings()) == (None, "the log it began with is gone")

@@ -1,17 +1,19 @@
 """A plain script speaks and orders through the same gate, and its run can be decided again."""
 
+import inspect
 import threading
 from pathlib import Path
 
 import pytest
 
 from tapehub import DataHub, Tick
-from tapehub.agents import Agent, Context, Opinion, Runner, attach
+from tapehub.agents import Agent, Context, Opinion, Runner, Script, attach
+from tapehub.agents.digest import Digest
 from tapehub.agents.halts import halt, halted, resume
-from tapehub.agents.journal import find_run, newest, runs
 from tapehub.agents.parity import compare
 from tapehub.agents.records import AgentRecord, cause_word
 from tapehub.agents.scripts import opine
+from tapehub.agents.search import find_run, newest, runs
 from tapehub.errors import ConfigError
 from tapehub.model.records import Kind
 from tests.models.paper import TUESDAY, event_hub, settings
@@ -115,6 +117,46 @@ def test_what_is_thought_outside_of_any_run_is_heard_by_agents_and_acts_on_nothi
         assert not list(newest(hub, [Kind.ORDER]))
 
 
+def test_script_and_agent_speak_and_act_by_the_same_names() -> None:
+    for name in ("opinion", "signal", "order", "close_position", "fresh", "positions"):
+        own, other = (inspect.signature(getattr(made, name)) for made in (Script, Context))
+        assert list(own.parameters.values()) == list(other.parameters.values()), name
+
+
+def test_script_orders_on_a_signal_and_names_what_it_answers(hub_dir: Path) -> None:
+    with event_hub(hub_dir) as hub:
+        market = Market(hub)
+        market.tick()
+        with attach(hub, "mine", ["EURUSD"], settings=NOW) as desk:
+            market.tick()
+            heard = desk.opinion("EUR_USD", "buy", 0.5, "it rose")
+            signal = desk.signal("EUR_USD", "buy", 0.8, "I say so", 5, 8, of=heard.id, mood="good")
+            assert (signal.of, signal.data) == (heard.id, {"mood": "good"})
+            order = desk.order("EUR_USD", "buy", 1_000, signal=signal, target_pips=9)
+            assert (order.status, order.stop_pips, order.target_pips) == ("accepted", 5, 9)
+            request = next(one.message for one in newest(hub, [Kind.ORDER]) if one.message.status == "requested")  # type: ignore[union-attr]
+            assert (request.id, request.of, request.reason) == (order.of, signal.id, "I say so")  # type: ignore[union-attr]
+            (told,) = Digest(hub).signals(10)["signals"]
+            assert (told["id"], told["result"]["order"]) == (signal.id, order.id)
+
+
+def test_what_makes_no_sense_is_the_scripts_error_and_not_the_end_of_its_desk(hub_dir: Path) -> None:
+    with event_hub(hub_dir) as hub:
+        market = Market(hub)
+        market.tick()
+        with attach(hub, "mine", ["EURUSD"], settings=NOW) as desk:
+            market.tick()
+            with pytest.raises(ConfigError, match="order units is -5"):
+                desk.order("EUR_USD", "buy", -5)
+            with pytest.raises(ConfigError, match="order side is 'long'"):
+                desk.order("EUR_USD", "long", 1_000)
+            with pytest.raises(ConfigError, match="confidence 3: expected buy, sell and a number from 0 to 1"):
+                desk.signal("EUR_USD", "buy", 3, "very sure")
+            with pytest.raises(ConfigError, match="no position 'another' is open"):
+                desk.close_position("another")
+            assert desk.order("EUR_USD", "buy", 1_000, stop_pips=5).accepted
+
+
 def test_requests_to_another_desk_are_left_alone(hub_dir: Path) -> None:
     with event_hub(hub_dir) as hub:
         market = Market(hub)
@@ -185,7 +227,7 @@ def test_desk_whose_run_cannot_be_decided_again_begins_a_new_one(hub_dir: Path) 
         dead._thread.join()
         # As another version of tapehub would have: something that this one does not decide.
         run, told = dead._runner.run, AgentRecord("other", "mine", "log", "I was here")
-        dead._runner.log.write(Kind.AGENT, hub.now(), cause_word(run.begin, 7), "", told.encode())
+        dead._runner.log.write(Kind.AGENT, hub.now(), cause_word(run.begin_seq, 7), "", told.encode())
         dead._runner.close()
         Market(hub).tick(1)
         with attach(hub, "mine", ["EURUSD"], settings=NOW) as desk:

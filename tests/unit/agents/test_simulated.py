@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tapehub.agents.journal import runs
 from tapehub.agents.parity import compare
+from tapehub.agents.search import runs
 from tapehub.feeds.sim import Fault, FaultKind
 from tapehub.model.records import Kind
 from tests.models.lively import Lively

@@ -149,7 +149,7 @@ def test_switch_thrown_and_released_before_the_run_closes_nothing_of_it(hub_dir:
         resume(hub)
         quotes(hub, 12, 14)
         with Runner(hub, [Buyer(warmup=30)], ["Buyer"], settings=LATE) as runner:
-            assert runner.run.warm < runner.run.begin - 20  # so the switch is part of the warm-up
+            assert runner.run.warm_seq < runner.run.begin_seq - 20  # so the switch is part of the warm-up
             quotes(hub, 14, 20)
             drain(runner)
             assert len(runner.engine.positions(None)) == 2
@@ -213,12 +213,56 @@ def test_nights_are_booked_at_a_rate_of_the_run_that_books_them() -> None:
     first.engine.stop()
     left = first.told(Kind.ACCOUNT)
     assert [(one.why, one.balance) for one in left] == [("minute", "10000.00"), ("end", "10000.00")]
-    assert left[-1].owed == (TUESDAY // SECOND + 13 * 3600) * SECOND  # 21:00 UTC
+    assert left[-1].owed_ns == (TUESDAY // SECOND + 13 * 3600) * SECOND  # 21:00 UTC
     again = Desktop(symbols=YEN, paper=NOW, opening=left[-1].plain(), start=first.at + SECOND, risk={"hold_max_min": 0})
     again.tick(151.0, 151.01, symbol="USD_JPY")
     again.tick(165.0, 165.01, symbol="EUR_JPY")
     (booked,) = again.told(Kind.ACCOUNT)
-    assert (booked.why, booked.balance, booked.owed) == ("swap", "9999.25", None)
+    assert (booked.why, booked.balance, booked.owed_ns) == ("swap", "9999.25", None)
+
+
+def test_nights_of_one_position_do_not_wait_for_the_rate_of_another() -> None:
+    # Tuesday's and Wednesday's nights of 10,000 at 1.25005: 2.5 % of 12,500.50 USD a year, 0.8562… and 2.5686…
+    # Then 113.0171… and 339.05… JPY of the other, at a bid of 151: 0.7485 and 2.2454 USD
+    told, at = in_yen()
+    pound = {**told["positions"][0], "id": "0.0.9", "symbol": "GBP_USD", "price": 1.2502, "stop": 1.2}
+    del pound["order"]
+    told["positions"].append(pound)
+
+    def taken(opening: dict[str, Any], start: int) -> Desktop:
+        return Desktop(
+            symbols=(*YEN, "GBP_USD"), paper=NOW, opening=opening, start=start, risk={"hold_max_min": 0}
+        )  # fmt: skip
+
+    desk = taken(told, at + 2 * DAY)
+    assert not desk.told(Kind.ACCOUNT)
+    desk.tick(165.0, 165.01, symbol="EUR_JPY")
+    desk.tick(*POUND, symbol="GBP_USD")
+    first = desk.told(Kind.ACCOUNT)[-1]
+    assert (first.why, first.balance) == ("swap", "9996.57")
+    assert [one.swap for one in first.positions] == ["", "-3.43"]
+    assert [one.owed_ns for one in first.positions] == [first.owed_ns, None]
+    assert first.owed_ns == (TUESDAY // SECOND + 13 * 3600) * SECOND
+    for more in (desk, taken(first.plain(), desk.at + SECOND)):
+        more.tick(*POUND, symbol="GBP_USD")
+        more.tick(151.0, 151.01, symbol="USD_JPY")
+        more.tick(165.0, 165.01, symbol="EUR_JPY")
+        last = more.told(Kind.ACCOUNT)[-1]
+        assert (last.why, last.balance, last.owed_ns) == ("swap", "9993.57", None)
+        assert [one.swap for one in last.positions] == ["-3.00", "-3.43"]
+
+
+def test_nights_are_booked_before_the_quote_that_tells_them_closes_the_position() -> None:
+    # 2.5 % of 10,000 x 164.005 JPY a year, 112.33… JPY, at a bid of 151 is 0.74 USD;
+    # 10,000 x (164.0 - 165.01) = -10,100 JPY at a bid of 151.00 is -66.89 USD
+    told, at = in_yen()
+    del told["marks"]
+    desk = Desktop(symbols=YEN, paper=NOW, opening=told, start=at + DAY, risk={"hold_max_min": 0})
+    desk.tick(151.0, 151.01, symbol="USD_JPY")
+    desk.tick(164.0, 164.01, symbol="EUR_JPY")
+    assert [(one.why, one.profit) for one in desk.fills] == [("stop", "-66.89")]
+    assert [one.why for one in desk.told(Kind.ACCOUNT)] == ["swap", "close: stop"]
+    assert desk.told(Kind.ACCOUNT)[-1].balance == "9932.37"
 
 
 @pytest.mark.parametrize("marks", [True, False])
@@ -282,7 +326,7 @@ def test_nights_between_two_runs_are_booked(marks: bool) -> None:
     # 3.77 + 11.30 and 4.28 + 12.84 are 32.19.
     told, at = left_open(marks=marks)
     desk, booked = nights(told, at + 2 * DAY)
-    assert booked == ["9967.81"]
+    assert booked == ["9967.81"] if marks else ["9984.93", "9967.81"]  # each with its first quote
     assert [one.swap for one in desk.ctx.positions()] == ["-15.07", "-17.12"]
     # A third run on the same day owes nothing more.
     assert nights(desk.told(Kind.ACCOUNT)[-1].plain(), at + 2 * DAY + 3600 * SECOND)[1] == []

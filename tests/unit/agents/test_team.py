@@ -13,9 +13,9 @@ from tapehub import DataHub
 from tapehub.agents.debate import explain
 from tapehub.agents.digest import Digest
 from tapehub.agents.halts import halt, resume
-from tapehub.agents.journal import between
 from tapehub.agents.records import AccountState, Fill, Opinion, Order, Signal
 from tapehub.agents.run import Run
+from tapehub.agents.search import between
 from tapehub.app.explaining import drawn
 from tapehub.errors import ConfigError
 from tapehub.model.records import Kind

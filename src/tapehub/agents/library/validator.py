@@ -9,8 +9,8 @@ conflict   an analyst says the opposite with at least ``conflict_min``
 agreement  fewer than ``agree_min`` analysts say it; one that abstains is not asked for
 confidence the mean confidence of those who say it is below ``confidence_min``; of one alone, below
            ``confidence_alone``
-spread     it is above ``spread_max_pips``, or above ``spread_max_atr`` of the ATR
-volatility the ATR of 14 minutes is outside ``atr_min_pips`` to ``atr_max_pips``, or not known yet
+spread     it is above ``spread_max_pips`` of its instrument, or above ``spread_max_atr`` of the ATR
+volatility the ATR of 14 minutes is outside ``atr_min_pips`` to ``atr_max_pips`` of its instrument, or not known yet
 standing   a setup of the same instrument still stands
 ========== =====================================================================================
 
@@ -20,11 +20,13 @@ its data. Both list the opinions they were made of.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from tapehub.agents.agent import Agent
 from tapehub.agents.feeding import fed_by
 from tapehub.agents.gauges import Gauges
+from tapehub.agents.scales import SPREAD_MAX_PIPS, pips_of
+from tapehub.agents.settings import BySymbol, over
 from tapehub.errors import MissingExtra
 
 try:
@@ -42,6 +44,7 @@ __all__ = ["Validator"]
 
 _SECOND = 1_000_000_000
 _ATR_PERIOD = 14
+_TABLE: Any = Field(default_factory=dict, validate_default=True)
 
 
 class _Heard(NamedTuple):
@@ -79,6 +82,9 @@ class Validator(Agent):
 
         Attributes:
             analysts: whose opinions count, by the names they run under.
+            spread_max_pips, atr_min_pips, atr_max_pips, stop_min_pips: of currency pairs. Each has a table for single
+                symbols, such as ``spread_max_pips_of``, which knows metals, indices, commodities and coins by what is
+                usual of their spreads (`scales`); what is told there goes before that.
             stop_atr: the stop's distance in ATR, at least ``stop_min_pips``.
             reward: the target's distance in stops.
             ttl_s: how long a setup stands.
@@ -95,8 +101,17 @@ class Validator(Agent):
         atr_max_pips: float = Field(default=12.0, gt=0)
         stop_atr: float = Field(default=2.0, gt=0)
         stop_min_pips: float = Field(default=4.0, gt=0)
+        spread_max_pips_of: Annotated[BySymbol, over(SPREAD_MAX_PIPS)] = _TABLE
+        atr_min_pips_of: Annotated[BySymbol, over(pips_of(0.8))] = _TABLE
+        atr_max_pips_of: Annotated[BySymbol, over(pips_of(12.0))] = _TABLE
+        stop_min_pips_of: Annotated[BySymbol, over(pips_of(4.0))] = _TABLE
         reward: float = Field(default=1.5, gt=0)
         ttl_s: float = Field(default=30.0, gt=0)
+
+        def pips(self, name: str, symbol: str) -> float:
+            """Give a limit in pips for an instrument."""
+            told: float = getattr(self, f"{name}_of").get(symbol, getattr(self, name))
+            return told
 
     def on_start(self, ctx: Context) -> None:
         """Take in the candles there are."""
@@ -177,12 +192,13 @@ class Validator(Agent):
 
     def _against_market(self, ctx: Context, symbol: str, spread: float, atr: float | None) -> tuple[str, str] | None:
         values = self.parameters
-        if spread > values.spread_max_pips:
-            return "spread", f"{spread:g} pips, expected at most {values.spread_max_pips:g}"
+        if spread > (widest := values.pips("spread_max_pips", symbol)):
+            return "spread", f"{spread:g} pips, expected at most {widest:g}"
         if atr is None:
             return "volatility", f"fewer than {_ATR_PERIOD} candles, expected an ATR"
-        if not values.atr_min_pips <= atr <= values.atr_max_pips:
-            return "volatility", f"ATR {atr:g} pips, expected {values.atr_min_pips:g} to {values.atr_max_pips:g}"
+        least, most = values.pips("atr_min_pips", symbol), values.pips("atr_max_pips", symbol)
+        if not least <= atr <= most:
+            return "volatility", f"ATR {atr:g} pips, expected {least:g} to {most:g}"
         if spread > values.spread_max_atr * atr:
             return "spread", f"{spread:g} pips, expected at most {values.spread_max_atr:g} of the ATR, {atr:g} pips"
         standing, until = self._standing.get(symbol, ("", 0))
@@ -192,7 +208,7 @@ class Validator(Agent):
 
     def _propose(self, ctx: Context, opinion: Opinion, told: dict[str, Any]) -> None:
         values = self.parameters
-        stop = round(max(values.stop_min_pips, values.stop_atr * told["atr_pips"]), 1)
+        stop = round(max(values.pips("stop_min_pips", opinion.symbol), values.stop_atr * told["atr_pips"]), 1)
         who = " and ".join(f"{name} {said}" for name, said in told["said"].items())
         signal = ctx.signal(
             opinion.symbol, opinion.side, told["mean"], f"{who}; ATR {told['atr_pips']:g} pips",

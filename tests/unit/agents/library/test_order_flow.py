@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tapehub._native import OrderFlowMetrics
-from tapehub.agents.engine import Entry
+from tapehub.agents.entries import Entry
 from tapehub.agents.library.order_flow import OrderFlow
 from tapehub.model.records import Kind
 from tests.models.paper import SECOND, Desktop

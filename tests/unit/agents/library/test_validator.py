@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tapehub.agents.engine import Entry
+from tapehub.agents.entries import Entry
 from tapehub.agents.library.validator import Validator
 from tapehub.agents.records import Opinion
 from tapehub.model.records import Kind
@@ -64,6 +64,31 @@ def test_two_that_agree_are_a_setup_with_stop_and_target_by_the_atr() -> None:
     assert (signal.stop_pips, signal.target_pips) == pytest.approx((8.0, 12.0), abs=0.2)
     assert signal.refused == ""
     assert signal.data["said"] == {"momentum": "buy 0.8", "order_flow": "buy 0.5"}
+
+
+def in_gold(**values: Any) -> Any:
+    """Let two agree on gold as ever: 30 cents wide, and swinging by 80 cents a minute."""
+    desk = Desktop(Validator(symbols="XAU_USD", warmup=0, **values))
+    for _ in range(20):
+        for price in (2400.0, 2400.8, 2400.0):
+            desk.tick(price, round(price + 0.3, 2), after_s=20, symbol="XAU_USD")
+    for agent in ("momentum", "order_flow"):
+        desk.seq += 1
+        told = Opinion(f"00000000cafe.{desk.seq}.0", agent, "XAU_USD", "buy", 0.9, "so it seems").encode()
+        desk.engine.record(Entry(desk.seq, int(Kind.OPINION), desk.at, desk.at, "XAU_USD", "", 0xCAFE, 1, 0, told))
+    return [*desk.told(Kind.SIGNAL), *desk.told(Kind.OPINION)[1:]][0]
+
+
+def test_limits_in_pips_are_those_of_the_instrument() -> None:
+    signal = in_gold()
+    assert (signal.side, signal.data["spread_pips"], signal.data["atr_pips"]) == ("buy", 30, 80)
+    assert (signal.stop_pips, signal.target_pips) == (166.7, 250.0)  # 4 pips of a pair, times 50 / 1.2
+    answer = in_gold(spread_max_pips_of={"XAUUSD": 20})
+    assert broken(answer) == "spread"
+    assert "30 pips, expected at most 20" in answer.reason
+    assert "ATR 80 pips, expected 100 to 500" in in_gold(atr_min_pips_of={"XAU/USD": 100}).reason
+    assert in_gold(stop_min_pips_of={"XAU_USD": 200}).stop_pips == 200
+    assert in_gold(spread_max_pips=0.1).side == "buy"  # it is for all others
 
 
 def test_opinion_that_points_nowhere_and_a_stranger_are_not_answered() -> None:

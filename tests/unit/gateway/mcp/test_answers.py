@@ -11,7 +11,7 @@ from mcp import Client, MCPError
 
 from tapehub import DataHub
 from tapehub.agents import halts
-from tapehub.agents.journal import newest
+from tapehub.agents.search import newest
 from tapehub.app.mcp import known
 from tapehub.app.why import sentence
 from tapehub.gateway.mcp.asking import BARS_MAX, HISTORY_MAX, SAID_MAX, Busy, LongReads

@@ -11,7 +11,7 @@ import pytest
 from mcp import Client
 
 from tapehub import DataHub
-from tapehub.agents.journal import newest
+from tapehub.agents.search import newest
 from tapehub.app.mcp import known, mcp
 from tapehub.errors import ConfigError
 from tapehub.gateway.access import Scope, Tokens

@@ -14,7 +14,7 @@ from tapehub.app.collect import PathsArgument, SimOption, SymbolsOption
 from tapehub.app.config import read_config
 from tapehub.app.console import note
 from tapehub.app.control import only_one
-from tapehub.app.feeds import NAMES, Wanted, symbols_of
+from tapehub.app.feeds import Wanted, is_live, names, symbols_of
 from tapehub.app.gateway import check_settings, is_installed
 from tapehub.app.hubs import HubOption, NameOption, log_calendars, place
 from tapehub.app.logs import FOLDER, log_to_file
@@ -38,7 +38,7 @@ __all__ = ["components", "up"]
 
 def up(
     feed: Annotated[
-        str | None, typer.Option("--feed", metavar="FEED", help=f"One of {', '.join(NAMES)}, none. Default: of [up].")
+        str | None, typer.Option("--feed", metavar="FEED", help=f"One of {', '.join(names())}, none. Default: of [up].")
     ] = None,
     paths: PathsArgument = None,
     symbols: SymbolsOption = None,
@@ -177,15 +177,16 @@ def _wanted(
         if paths or symbols or sim or at:
             raise ConfigError("--feed none with paths, --symbols, --sim or --at: expected them with a feed; name it")
         return None
-    if at is not None and feed in ("ig", "kraken"):
-        raise ConfigError(
-            f"--at with the feed {feed}: expected it with sim, synthetic or replay; venues are at the present"
-        )
     found = [str(path.absolute()) for path in paths or ()]
-    return Wanted(
+    wanted = Wanted(
         feed, symbols_of(symbols), tuple(found), sim,
         seed=settings.seed if seed is None else seed, rate=settings.rate if rate is None else rate,
     )  # fmt: skip
+    if at is not None and is_live(feed):
+        raise ConfigError(
+            f"--at with the feed {feed}: expected it with sim, synthetic or replay; venues are at the present"
+        )
+    return wanted
 
 
 def _log(where: Path, name: str, config: Config) -> dict[str, Any]:

@@ -53,9 +53,9 @@ def test_the_tree_is_the_one_drawn() -> None:
 
 
 def test_a_missing_extra_is_an_import_error_with_the_remedy() -> None:
-    error = errors.MissingExtra("pyarrow", "archive", "reading x.parquet")
+    error = errors.MissingExtra("pyarrow", "frames", "reading x.parquet")
     assert isinstance(error, ImportError)
-    assert str(error) == "pyarrow is not installed, reading x.parquet needs it: pip install 'tapehub[archive]'"
+    assert str(error) == "pyarrow is not installed, reading x.parquet needs it: pip install 'tapehub[frames]'"
 
 
 def test_an_invalid_record_is_a_value_error() -> None:

@@ -65,7 +65,7 @@ class WaitStrategy(_Choice):
 
     BLOCK = "block"  # futex: no CPU, some ten microseconds to wake
     SPIN = "spin"  # one core, below a microsecond
-    SLEEP = "sleep"  # where there is no futex
+    SLEEP = "sleep"  # a look each millisecond: no system call of a publisher wakes it
 
 
 class OnLap(_Choice):

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from tapehub.errors import ConfigError
 
-__all__ = ["ClockMode", "OnLap", "PriceBasis", "SlowReader", "SyncMode", "WaitStrategy"]
+__all__ = ["ClockMode", "OnLap", "PriceBasis", "SyncMode", "WaitStrategy"]
 
 
 class _Choice(Enum):
@@ -73,10 +73,3 @@ class OnLap(_Choice):
 
     SKIP = "skip"  # go on at the oldest valid record; `lost` counts
     RAISE = "raise"  # raise `Lapped`
-
-
-class SlowReader(_Choice):
-    """What a server does with a client that does not keep up."""
-
-    SKIP = "skip"  # drop to the newest, and say how many were dropped
-    DISCONNECT = "disconnect"

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tapehub import errors
-from tapehub.model.policies import ClockMode, OnLap, PriceBasis, SlowReader, SyncMode, WaitStrategy
+from tapehub.model.policies import ClockMode, OnLap, PriceBasis, SyncMode, WaitStrategy
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,6 @@ from tapehub.model.policies import ClockMode, OnLap, PriceBasis, SlowReader, Syn
         ("event", ClockMode.EVENT),
         ("spin", WaitStrategy.SPIN),
         ("raise", OnLap.RAISE),
-        ("disconnect", SlowReader.DISCONNECT),
     ],
 )
 def test_a_setting_finds_its_member(given: object, member: object) -> None:

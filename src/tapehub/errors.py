@@ -1,4 +1,4 @@
-"""Every exception of tapehub, by what the caller can do about it.
+"""Every exception that reaches a caller of tapehub, by what the caller can do about it.
 
 ::
 
@@ -18,12 +18,16 @@
         ├── HubStalled         the writer holding the lock is alive but stopped: continue or end that process
         ├── HubFormatError     another format version: use the tapehub that wrote it
         ├── HubCorrupt         checksums or structure are wrong: "tapehub verify" says where
+        ├── Diverged           a run of agents, decided again, is not what the log holds: begin a new run
         ├── NotOffered         a connection does not offer what was asked of it (also an AttributeError)
         ├── Lapped             a stream that asked to be told lost records: go on from `oldest`
         └── StaleDataError     the data are older than the caller accepts
 
 A message gives the value, what was expected, the place and the remedy. A batch that failed part way says in
 `published` how many of its records are in the log.
+
+An exception that one part of a protocol raises for another (`BadFrame`, `BadPickle`, `KeyRefused`, `Busy`, `Refused`)
+stands where it is used, and is private to its folder: whoever calls that folder never has to catch it.
 """
 
 from __future__ import annotations
@@ -31,6 +35,7 @@ from __future__ import annotations
 __all__ = [
     "AllowanceExceeded",
     "ConfigError",
+    "Diverged",
     "FeedError",
     "HubClosed",
     "HubCorrupt",
@@ -133,6 +138,10 @@ class HubNotRunning(HubError):
 
 class HubHeld(HubError):
     """Report that another server already holds the directory."""
+
+
+class Diverged(HubError):
+    """Report that a run of agents, decided again, comes to something else than the log holds."""
 
 
 class NotOffered(HubError, AttributeError):

@@ -13,7 +13,7 @@ from tapehub.agents.engine import Engine, Entry
 from tapehub.agents.entries import KINDS
 from tapehub.agents.records import AgentRecord, Message, Order, Output, cause_word, decode, split_cause
 from tapehub.agents.run import Run
-from tapehub.errors import HubError, InvalidRecord
+from tapehub.errors import Diverged, HubError, InvalidRecord
 from tapehub.hub import blobs
 from tapehub.hub.naming import symbol_of
 from tapehub.hub.reading import EVER, NEVER
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "OUTPUTS",
-    "Diverged",
     "Found",
     "LogReader",
     "RunLog",
@@ -39,10 +38,6 @@ __all__ = [
 
 OUTPUTS: Final = (Kind.OPINION, Kind.SIGNAL, Kind.ORDER, Kind.FILL, Kind.ACCOUNT, Kind.AGENT)
 _NO_ROWS: Final = np.empty(0, np.uint8)
-
-
-class Diverged(HubError):
-    """Report that a run, decided again, comes to something else than the log holds."""
 
 
 class Found(NamedTuple):

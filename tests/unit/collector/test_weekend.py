@@ -52,13 +52,15 @@ def play(folder: Path, seed: int) -> Run:
     watermark = 0
     with hub.stream(kinds="state", start="oldest") as states, hub.stream(kinds="interval", start="oldest") as ends:
         for now, event in script.events():
-            requests = core.on_time(now) if event is None else core.on_event(event, now)
-            for request in requests:
+            if event is not None:
+                core.on_event(event, now)
+                continue
+            for request in core.on_time(now):
                 script.ask(request, now)
-            if event is None and now - watermark >= SECOND:  # the server's beat
+            if now - watermark >= SECOND:  # the server's beat
                 watermark = now
                 hub.advance(now)
-            if event is None and abs(now - CLOSE) < 5 * SECOND:
+            if abs(now - CLOSE) < 5 * SECOND:
                 for one in drained(ends):
                     if getattr(one, "end", 0) == CLOSE and one.outcome == "final":
                         last_bars[one.symbol] = now

@@ -83,7 +83,7 @@ def up(
             return
         log_to_file(_log(opened.path, "up", config), stderr=False)
         opened._names.apply_overrides()
-        _set_clock(opened, wanted, config, at_ns)
+        _set_clock(opened, wanted, at_ns)
         log_calendars(opened, config)  # before the server: it keeps what is there
         if config.gateway.enabled:
             check_settings(config.gateway, opened.path)
@@ -101,7 +101,6 @@ def components(where: Path, wanted: Wanted | None, config: Config, *, served: bo
     Args:
         wanted: the feed; None for a hub alone.
         served: a server runs already.
-        agents: what the role `agent` is given to run, by name.
     """
     path = str(where)
 
@@ -198,7 +197,7 @@ def _log(where: Path, name: str, config: Config) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _set_clock(hub: DataHub, wanted: Wanted | None, config: Config, at_ns: int | None) -> None:
+def _set_clock(hub: DataHub, wanted: Wanted | None, at_ns: int | None) -> None:
     if at_ns is not None:
         change_clock(hub, ClockMode.VIRTUAL, anchor_ns=at_ns)
     elif wanted is None or not change_clock(hub, ClockMode.WALL):

@@ -10,7 +10,6 @@ See `DataHub` for everything a hub can do.
 
 from tapehub._native import Candle, OrderFlowMetrics, Tick
 from tapehub.errors import (
-    ArchiveError,
     ConfigError,
     FeedError,
     HubClosed,
@@ -28,7 +27,6 @@ from tapehub.model.records import CANDLE, TICK
 __all__ = [
     "CANDLE",
     "TICK",
-    "ArchiveError",
     "Batch",
     "Candle",
     "ConfigError",

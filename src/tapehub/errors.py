@@ -1,4 +1,4 @@
-"""Every exception of tapehub, by what the caller can do about it.
+"""Every exception that reaches a caller of tapehub, by what the caller can do about it.
 
 ::
 
@@ -11,28 +11,31 @@
     │   ├── AllowanceExceeded  the venue's historical allowance is too small: wait until it renews, or ask for less
     │   ├── RecordingError     a file cannot be read: mend the file, or pass the option it names
     │   └── VenueError         a venue refused a request: `code` is its own word for why
-    ├── HubError               the hub itself: restart or rebuild it
-    │   ├── HubClosed          this handle was closed
-    │   ├── HubNotRunning      no hub, or no server, at that path
-    │   ├── HubHeld            another server holds the directory
-    │   ├── HubStalled         the writer holding the lock is alive but stopped: continue or end that process
-    │   ├── HubFormatError     another format version: migrate
-    │   ├── HubCorrupt         checksums or structure are wrong: verify, then repair
-    │   ├── NotOffered         a connection does not offer what was asked of it (also an AttributeError)
-    │   ├── Lapped             a stream that asked to be told lost records: go on from `oldest`
-    │   └── StaleDataError     the data are older than the caller accepts
-    └── ArchiveError           the archive: retry from `position`
+    └── HubError               the hub itself: restart or rebuild it
+        ├── HubClosed          this handle was closed
+        ├── HubNotRunning      no hub, or no server, at that path
+        ├── HubHeld            another server holds the directory
+        ├── HubStalled         the writer holding the lock is alive but stopped: continue or end that process
+        ├── HubFormatError     another format version: use the tapehub that wrote it
+        ├── HubCorrupt         checksums or structure are wrong: "tapehub verify" says where
+        ├── Diverged           a run of agents, decided again, is not what the log holds: begin a new run
+        ├── NotOffered         a connection does not offer what was asked of it (also an AttributeError)
+        ├── Lapped             a stream that asked to be told lost records: go on from `oldest`
+        └── StaleDataError     the data are older than the caller accepts
 
 A message gives the value, what was expected, the place and the remedy. A batch that failed part way says in
 `published` how many of its records are in the log.
+
+An exception that one part of a protocol raises for another (`BadFrame`, `BadPickle`, `KeyRefused`, `Busy`, `Refused`)
+stands where it is used, and is private to its folder: whoever calls that folder never has to catch it.
 """
 
 from __future__ import annotations
 
 __all__ = [
     "AllowanceExceeded",
-    "ArchiveError",
     "ConfigError",
+    "Diverged",
     "FeedError",
     "HubClosed",
     "HubCorrupt",
@@ -137,6 +140,10 @@ class HubHeld(HubError):
     """Report that another server already holds the directory."""
 
 
+class Diverged(HubError):
+    """Report that a run of agents, decided again, comes to something else than the log holds."""
+
+
 class NotOffered(HubError, AttributeError):
     """Report a name that a hub has, perhaps, but not over this connection; to `hasattr` it is not there."""
 
@@ -169,15 +176,3 @@ class Lapped(HubError):
 
 class StaleDataError(HubError):
     """Report data older than the caller accepts."""
-
-
-class ArchiveError(TapehubError):
-    """Report a failed archive operation, and the log position to retry from.
-
-    Attributes:
-        position: first sequence that is not archived yet.
-    """
-
-    def __init__(self, message: str, *, position: int = 0) -> None:
-        super().__init__(message)
-        self.position = position

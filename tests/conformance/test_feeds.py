@@ -242,14 +242,20 @@ def test_a_recorded_feed_gives_the_same_without_a_loop(feed: Feed) -> None:
 
 
 def test_a_consumer_may_leave_early(feed: Feed) -> None:
-    async def leave() -> None:
+    async def leave() -> tuple[list[Event], set[asyncio.Task[None]]]:
         stream = feed.events()
-        async for event in stream:
-            if isinstance(event, Quotes):
-                break
-        await stream.aclose()
+        async with asyncio.timeout(ENOUGH_S):
+            async for event in stream:
+                if isinstance(event, Quotes):
+                    break
+            await stream.aclose()
+        left = {one for one in asyncio.all_tasks() if one is not asyncio.current_task()}
+        return [event async for event in stream], left
 
-    asyncio.run(leave())
+    more, left = asyncio.run(leave())
+    assert more == []
+    assert not left, "closing the iterator releases the transport, and what reads it"
+    assert row_count(events(feed)) > 0  # it can be begun again
 
 
 def test_runs_by_source_lose_nothing_and_keep_order(feed: Feed) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from tapehub.hub.intervals import IntervalEnd
 from tapehub.model.states import State
 from tests.models.market import EUR, GBP, NINE, candle, flow, moment, quotes, tick
 from tests.models.two_hubs import WAYS, TwoWays, fresh_symbol, plain, two_ways
+from tests.models.waiting import free_port
 from tests.servers.processes import Process
 
 PATIENCE_S = 20.0
@@ -177,12 +177,6 @@ def test_async_stream_waits_and_iterates(hub: Any, ways: TwoWays) -> None:
 
 
 # ---------------------------------------------------------------- a gateway that dies
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Restarted:

@@ -16,6 +16,7 @@ from tapehub import DataHub, Tick
 from tapehub.gateway.manager import ManagerEndpoint
 from tests.e2e.test_up import running
 from tests.models.endpoint import KEY, serving
+from tests.models.waiting import free_port
 from tests.servers.stock.process import StockClient
 
 NOON = datetime(2026, 6, 2, 12, tzinfo=UTC)
@@ -190,12 +191,6 @@ def test_serve_says_why_it_cannot_open_the_endpoint(hub_dir: Path, why: str) -> 
     told = {"remote": "allow_remote = true", "taken": "Address already in use"}[why]
     assert told in " ".join(done.stderr.split())
     assert KEY not in done.stderr
-
-
-def free_port() -> int:
-    """Let the system choose a port that is free now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def test_up_lets_such_programs_in_by_a_process_of_its_own(hub_dir: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from tapehub import Candle, Tick
 from tapehub.hub import connection, hub_path
 from tapehub.hub.server import HubServer
-from tests.models.endpoint import until
+from tests.models.waiting import until
 
 testing = pytest.importorskip("streamlit.testing.v1", reason="needs streamlit: pip install 'tapehub[examples]'")
 APP = Path(__file__).resolve().parents[2] / "examples" / "streamlit_app.py"

@@ -13,8 +13,8 @@ import pytest
 
 from tapehub import DataHub, HubError
 from tests.models.intervals import ns
+from tests.models.waiting import until
 from tests.servers.collecting import ACK, BATCH, numbered
-from tests.servers.farm import wait_for
 from tests.servers.processes import Process
 
 WEDNESDAY = ns("2024-03-06T09:00")
@@ -53,7 +53,7 @@ def kill_collectors(folder: Path, *, kills: int, seed: int) -> dict[str, Any]:
                 noted = acks.stat().st_size
                 firsts.append(JUMP * round_ + chance.randrange(1000))
                 collector = nursery.ask("collect", path=str(path), began_ns=WEDNESDAY, first=firsts[-1], acks=str(acks))
-                wait_for(lambda noted=noted: acks.stat().st_size > noted)  # type: ignore[misc]
+                until(lambda noted=noted: acks.stat().st_size > noted, "an acknowledgement", every_s=0.0005)  # type: ignore[misc]
                 time.sleep(chance.random() * 0.05)
                 if round_ % SERVER_DIES_EVERY == 1:  # just before, or with the collector still at work
                     kill(server)
@@ -75,7 +75,7 @@ def kill_collectors(folder: Path, *, kills: int, seed: int) -> dict[str, Any]:
 
 def kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: not Path(f"/proc/{pid}").exists())
+    until(lambda: not Path(f"/proc/{pid}").exists(), f"the end of process {pid}")
 
 
 def whole_log(hub: DataHub) -> np.ndarray:
@@ -145,13 +145,13 @@ def test_a_hub_whose_server_is_killed_is_read_and_written_on(tmp_path: Path) -> 
         hub.set_clock("event", anchor_ns=WEDNESDAY)
         server = nursery.ask("serve", path=str(path))
         collector = nursery.ask("collect", path=str(path), began_ns=WEDNESDAY, first=0, acks=str(acks))
-        wait_for(lambda: acks.stat().st_size > 0)
+        until(lambda: acks.stat().st_size > 0, "an acknowledgement")
         kill(server)
         noted = acks.stat().st_size
-        wait_for(lambda: acks.stat().st_size > noted + 10 * ACK.size)
+        until(lambda: acks.stat().st_size > noted + 10 * ACK.size, "ten acknowledgements more")
         assert hub.get_latest_tick("EUR_USD") is not None
         again = nursery.ask("serve", path=str(path))
-        wait_for(lambda: hub.server() is not None and hub.server()[0] == again)  # type: ignore[index]
+        until(lambda: hub.server() is not None and hub.server()[0] == again, "the second server")  # type: ignore[index]
         kill(again)
         kill(collector)
         try:

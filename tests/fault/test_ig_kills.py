@@ -15,7 +15,7 @@ from tapehub import DataHub
 from tapehub.feeds.sim import Settings, SimulatorThread, SyntheticSource
 from tests.models.accepted import published, quoted, unexplained
 from tests.models.intervals import SECOND
-from tests.servers.farm import wait_for
+from tests.models.waiting import until
 from tests.servers.ig import TUESDAY
 from tests.servers.processes import ROOT
 
@@ -57,7 +57,7 @@ def kill_ig_collectors(folder: Path, *, kills: int, seed: int) -> dict[str, Any]
                 before = hub.ledger()["ticks"]
                 with subprocess.Popen(command, cwd=ROOT) as collector:
                     try:
-                        wait_for(lambda before=before: hub.ledger()["ticks"] > before + 50)  # type: ignore[misc]
+                        until(lambda before=before: hub.ledger()["ticks"] > before + 50, "fifty ticks more")  # type: ignore[misc]
                         if number % 2 == 0:  # the venue first: the kill finds the collector recovering, or just back
                             sim.inject("cut", how=chance.choice(("close", "reset")))
                         time.sleep(chance.random() * 0.4)

@@ -21,8 +21,9 @@ import pytest
 from tapehub import Candle, DataHub
 from tapehub.gateway.manager import ManagerEndpoint
 from tapehub.gateway.manager.handshake import KeyRefused
-from tests.models.endpoint import KEY, Wire, serving, until
+from tests.models.endpoint import KEY, Wire, serving
 from tests.models.pickles import FUNCTIONS, Fuzzer, costly, deep, evils, raw
+from tests.models.waiting import until
 from tests.servers.stock.process import StockClient
 
 SECONDS = 15.0

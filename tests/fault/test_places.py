@@ -179,7 +179,7 @@ def test_another_format_version_is_refused_by_number(tmp_path: Path) -> None:
     struct.pack_into("<I", data, 8, 7)
     control.write_bytes(data)
     with pytest.raises(
-        HubFormatError, match=r"hub format is 7, this tapehub reads \d+: .*hub; run \"tapehub migrate\""
+        HubFormatError, match=r"hub format is 7, this tapehub reads \d+: .*hub; install the tapehub that wrote it"
     ):
         DataHub.open(tmp_path / "hub", **SETTINGS)
 

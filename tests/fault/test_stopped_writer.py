@@ -19,7 +19,7 @@ from tapehub.hub import marks
 from tapehub.model.states import GapStatus
 from tests.models.market import EUR, GBP, quotes, tick
 from tests.models.silent import Silent
-from tests.servers.farm import wait_for
+from tests.models.waiting import until
 from tests.servers.processes import Process
 
 LOCK_OFFSET = 4096  # the hot page is the views file's second; its first word is the writer lock: 0, or owner slot + 1
@@ -56,7 +56,7 @@ def stop_in_mid_write(hub: DataHub, writer: Process) -> None:
     mine = slot_of(hub, writer.pid) + 1
     for _ in range(2_000):
         writer.kill(signal.SIGSTOP)
-        wait_for(lambda: stopped(writer.pid))
+        until(lambda: stopped(writer.pid), "a stopped writer", every_s=0.0005)
         if lock_word(hub) & 0xFFFF == mine:
             return
         writer.kill(signal.SIGCONT)
@@ -69,7 +69,7 @@ def writer(hub: DataHub) -> Iterator[Process]:
     """Start a process that publishes batches without end."""
     with Process(hub.path, **{**SETTINGS, "name": "stopped one"}) as one:
         one.tell("publish_for_ever", symbol=GBP)
-        wait_for(lambda: hub.get_latest_tick(GBP) is not None)
+        until(lambda: hub.get_latest_tick(GBP) is not None, "a tick of the writer")
         yield one
         one.kill()
 
@@ -108,7 +108,7 @@ def test_a_stopped_writer_that_is_continued_heals_the_hub(hub: DataHub, writer: 
         with pytest.raises(HubStalled):
             hub.update_tick(tick(200 + n))
         writer.kill(signal.SIGCONT)
-        wait_for(lambda n=n: attempt(hub, 200 + n))  # type: ignore[misc]
+        until(lambda n=n: attempt(hub, 200 + n), f"tick {200 + n} published")  # type: ignore[misc]
     writer.kill()
     assert hub.update_tick(tick(300)) == hub.head - 1
     assert [one.ts_event for one in hub.ticks(EUR, 4)] == [tick(200 + n).ts_event for n in range(3)] + [
@@ -138,7 +138,7 @@ def test_a_collector_after_one_that_died_in_mid_write_begins_its_gap_at_the_last
         with Process(hub.path, **{**SETTINGS, "name": "the one before"}) as writer:
             before = hub.get_latest_tick(GBP)
             writer.tell("publish_for_ever", symbol=GBP, from_s=1e5 * round_)
-            wait_for(lambda before=before: hub.get_latest_tick(GBP) != before)  # type: ignore[misc]
+            until(lambda before=before: hub.get_latest_tick(GBP) != before, "another tick of the writer")  # type: ignore[misc]
             stop_in_mid_write(hub, writer)
             writer.kill()
         Collector(hub, Mute(), random=random.Random(1), log=Silent())

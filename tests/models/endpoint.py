@@ -4,8 +4,7 @@ import io
 import os
 import pickle
 import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -71,11 +70,3 @@ class Wire:
 
     def __exit__(self, *exc: object) -> None:
         self.frames.close()
-
-
-def until(done: Callable[[], object], what: str) -> None:
-    """Wait for a condition."""
-    deadline = time.monotonic() + 20
-    while not done():
-        assert time.monotonic() < deadline, f"not within 20 s: {what}"
-        time.sleep(0.01)

@@ -17,6 +17,7 @@ from tapehub.gateway.access import Access
 from tapehub.gateway.context import Outside
 from tapehub.gateway.serving import Gateway
 from tapehub.gateway.settings import GatewaySettings, Limits
+from tests.models.waiting import until
 
 WITHIN_S = 20.0
 API = "/api/v1"
@@ -53,9 +54,9 @@ class Served:
         """Connect to the stream."""
         return Client(self.gateway.url, self.token, **more)
 
-    def until(self, condition: Callable[[], bool], what: str = "the gateway") -> None:
+    def until(self, condition: Callable[[], bool], what: str) -> None:
         """Wait until something holds inside the gateway's loop."""
-        wait_for(lambda: self.gateway.call(condition), what)
+        until(lambda: self.gateway.call(condition), what)
 
 
 @contextmanager
@@ -174,10 +175,3 @@ class Client:
                 self.read()
         except ConnectionClosed as end:
             return (end.rcvd.code, end.rcvd.reason) if end.rcvd else (1006, "")
-
-
-def wait_for(condition: Callable[[], bool], what: str) -> None:
-    end_s = time.monotonic() + WITHIN_S
-    while not condition():
-        assert time.monotonic() < end_s, f"waited in vain for {what}"
-        time.sleep(0.005)

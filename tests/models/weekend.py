@@ -25,6 +25,7 @@ from tapehub.feeds.feed import (
     VenueCandle,
     empty_quotes,
 )
+from tapehub.model.states import State
 from tests.models.intervals import MINUTE, SECOND, ns
 from tests.models.market import drained
 
@@ -39,6 +40,40 @@ SOURCE = "venue"
 CUTS = ((FRIDAY + 8 * MINUTE, 20 * SECOND), (OPEN + 12 * MINUTE, 25 * SECOND))
 MUTE = ("GBP_USD", FRIDAY + 15 * MINUTE)  # until it is subscribed anew
 LOST_CANDLE = FRIDAY + 5 * MINUTE
+
+
+class Watcher:
+    """Stand by a hub for a weekend: beat as its server does, and note what was said of its states and last bars.
+
+    Attributes:
+        last_bars: when Friday's last bar was reported final, by symbol.
+    """
+
+    def __init__(self, hub: DataHub) -> None:
+        self.last_bars: dict[str, int] = {}
+        self._hub = hub
+        self._states = hub.stream(kinds="state", start="oldest")
+        self._ends = hub.stream(kinds="interval", start="oldest")
+        self._watermark = 0
+
+    def on_time(self, now: int) -> None:
+        if now - self._watermark >= SECOND:
+            self._watermark = now
+            self._hub.advance(now)
+        if abs(now - CLOSE) < 5 * SECOND:
+            for one in drained(self._ends):
+                if getattr(one, "end", 0) == CLOSE and one.outcome == "final":
+                    self.last_bars[one.symbol] = now
+
+    def finish(self) -> list[Record]:
+        """Give every change of a state, and leave."""
+        with self._states, self._ends:
+            return [one for one in drained(self._states) if isinstance(one, Record)]
+
+
+def in_state(states: list[Record], state: State) -> list[tuple[str, int]]:
+    """Pick the changes to a state: (symbol, when)."""
+    return [(one.symbol, one.ts_event) for one in states if one.fixed[0] & 0xFF == state]
 
 
 @dataclass

@@ -5,7 +5,6 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 
 from tapehub import DataHub
 from tests.models.intervals import TIMEFRAMES, starts_of
+from tests.models.waiting import until
 from tests.servers.nursery import ACK, BATCH, SYMBOLS, price_of, time_of
 from tests.servers.processes import Process
 
@@ -59,7 +59,11 @@ class Farm:
         """Kill a producer at a random moment after its first publish, wait for its end, and start it again."""
         number = random.choice(sorted(self._producers))
         size = self._acks_of(number).stat().st_size if self._acks_of(number).exists() else 0
-        wait_for(lambda: self._acks_of(number).exists() and self._acks_of(number).stat().st_size > size)
+        until(
+            lambda: self._acks_of(number).exists() and self._acks_of(number).stat().st_size > size,
+            f"something of producer {number}",
+            every_s=0.0005,
+        )
         time.sleep(random.random() * within_s)
         self._end(self._producers.pop(number), signal.SIGKILL)
         self.kills += 1
@@ -67,7 +71,7 @@ class Farm:
 
     def _end(self, pid: int, how: int) -> None:
         os.kill(pid, how)
-        wait_for(lambda: not Path(f"/proc/{pid}").exists())
+        until(lambda: not Path(f"/proc/{pid}").exists(), f"the end of process {pid}")
 
     def stop_producers(self) -> None:
         """Kill every producer for good."""
@@ -88,7 +92,7 @@ class Farm:
         for pid in (*self._producers.values(), *self._readers):
             os.kill(pid, signal.SIGKILL)
         for pid in (*self._producers.values(), *self._readers):
-            wait_for(lambda pid=pid: not Path(f"/proc/{pid}").exists())  # type: ignore[misc]
+            until(lambda pid=pid: not Path(f"/proc/{pid}").exists(), f"the end of process {pid}")  # type: ignore[misc]
         self._producers.clear()
         self._readers.clear()
 
@@ -172,11 +176,3 @@ class Farm:
                         built = hub.history(symbol, timeframe, source=name)["ticks"].tolist()
                         assert built == counts[: len(built)].tolist()
                 assert instrument < len(SYMBOLS)
-
-
-def wait_for(condition: Callable[[], bool], timeout_s: float = 30) -> None:
-    """Wait until something holds; far longer than it takes, so that only a hang fails."""
-    end = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.0005)

@@ -20,7 +20,7 @@ LAYERS = [
     {"quality"},
     {"feeds"},
     {"collector"},
-    {"orderflow", "archive", "agents", "gateway", "bridge"},
+    {"agents", "gateway"},
     {"app", "ig", "compat"},
 ]
 RANK = {folder: rank for rank, folders in enumerate(LAYERS) for folder in folders}
@@ -67,6 +67,11 @@ def folder_of(module: str) -> str:
 def test_every_folder_has_its_place_in_the_import_order() -> None:
     unplaced = {folder_of(name) for name in modules()} - set(RANK) - {"", "__main__"}
     assert not unplaced, f"give these a place in LAYERS: {sorted(unplaced)}"
+
+
+def test_the_import_order_names_what_is_there_alone() -> None:
+    gone = set(RANK) - {folder_of(name) for name in modules()} - {"_native"}
+    assert not gone, f"take these out of LAYERS, they are no folder and no module: {sorted(gone)}"
 
 
 def test_imports_run_down_to_what_is_more_basic() -> None:

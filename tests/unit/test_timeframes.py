@@ -1,5 +1,6 @@
 """The timeframe table agrees with the native one, and the names people use find its rows."""
 
+import json
 import re
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from tapehub.errors import ConfigError, UnknownTimeframe
 from tapehub.model.timeframes import NAMES, TIMEFRAMES, parse
+from tests.tidy.sources import PACKAGE, ROOT
 
 LAYOUT = Path(__file__).parents[2] / "native" / "include" / "tapehub" / "layout.hpp"
 SECOND = 1_000_000_000
@@ -65,3 +67,24 @@ def test_parse_takes_a_row() -> None:
 
 def test_only_four_hours_and_longer_are_anchored() -> None:
     assert [row.name for row in TIMEFRAMES if row.is_anchored] == ["4h", "1d", "1w"]
+
+
+@pytest.mark.parametrize(
+    ("path", "times"),
+    [
+        (ROOT / "native/src/candle_type.cpp", 2),
+        (ROOT / "docs/reference/formats.md", 1),
+        (PACKAGE / "gateway/page/static/js/chart.js", 1),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_a_text_that_lists_the_timeframes_lists_them_all(path: Path, times: int) -> None:
+    listed = " ".join(re.sub(r'[",]+', " ", path.read_text()).split())
+    assert len(re.findall(rf"(?<!\w){' '.join(NAMES)}(?!\w)", listed)) == times
+
+
+def test_the_page_has_a_key_for_each_timeframe() -> None:
+    script = (PACKAGE / "gateway/page/static/js/chart.js").read_text()
+    keys = re.search(r"TIMEFRAME_KEYS = (\[.*\]);", script)
+    assert keys is not None
+    assert len(set(json.loads(keys[1]))) == len(NAMES)

@@ -44,7 +44,7 @@ inline void Attachment::load_control() {
     if (magic != kMagic) fail(Cause::Format, "not a tapehub control file: " + path + "; choose another directory");
     if (format != kFormat) {
       fail(Cause::Format, "hub format is " + std::to_string(format) + ", this tapehub reads " + std::to_string(kFormat) +
-                              ": " + directory_ + "; run \"tapehub migrate\" of the newer version");
+                              ": " + directory_ + "; install the tapehub that wrote it, or choose another directory");
     }
   }
   if (data.size() != sizeof control_) {

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from tapehub.agents.money import Rates, booked, exact
-from tapehub.agents.records import BUY, Position
+from tapehub.agents.records import BUY, SELL, Position
 from tapehub.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Open:
         return Position(
             self.id,
             self.symbol,
-            BUY if self.sign > 0 else "sell",
+            BUY if self.sign > 0 else SELL,
             float(self.units),
             float(self.price),
             self.opened_ns,
@@ -232,10 +232,6 @@ class Account:
     def exposure(self) -> float:
         """Judge the worth of all that is open, bought or sold."""
         return sum(self.value(one.symbol, float(one.units)) or 0.0 for one in self.positions.values())
-
-    def of_symbol(self, symbol: str) -> list[Open]:
-        """List what is open of an instrument, oldest first."""
-        return [one for one in self.positions.values() if one.symbol == symbol]
 
     def view(self) -> AccountView:
         """Show it as it stands."""

@@ -9,20 +9,16 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from tapehub.agents.records import AgentRecord, Order, Output, cause_word
 from tapehub.agents.run import Run
 from tapehub.agents.search import Found, between
-from tapehub.errors import HubError
+from tapehub.errors import Diverged, HubError
 from tapehub.hub import blobs
 from tapehub.model.records import NO_INSTRUMENT, Kind
 
 if TYPE_CHECKING:
     from tapehub.hub import DataHub
 
-__all__ = ["OUTPUTS", "Diverged", "RunLog", "Written", "read_run"]
+__all__ = ["OUTPUTS", "RunLog", "Written", "read_run"]
 
 OUTPUTS: Final = (Kind.OPINION, Kind.SIGNAL, Kind.ORDER, Kind.FILL, Kind.ACCOUNT, Kind.AGENT)
-
-
-class Diverged(HubError):
-    """Report that a run, decided again, comes to something else than the log holds."""
 
 
 class RunLog:

@@ -1,9 +1,8 @@
 """What agents put into the log, as Python sees it, and its one form as bytes.
 
 Header of every record here: ``ts_event`` is the log time at which it was decided, ``fixed[1]`` the run, ``fixed[2]``
-    the sequence of
-the record that caused it and, in the 16 bits above, the ordinal among what that record caused. Together they are its
-identity. The payload is JSON, keys in the order of the fields below, what is empty left out.
+the sequence of the record that caused it and, in the 16 bits above, the ordinal among what that record caused. Together
+they are its identity. The payload is JSON, keys in the order of the fields below, what is empty left out.
 """
 
 from __future__ import annotations

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Final
 from tapehub.agents.beginning import begin_run, resumable
 from tapehub.agents.engine import Engine
 from tapehub.agents.hours import hours_of
-from tapehub.agents.journal import Diverged, RunLog, Written, read_run
+from tapehub.agents.journal import RunLog, Written, read_run
 from tapehub.agents.lags import Lags
 from tapehub.agents.log_reader import LogReader
 from tapehub.agents.records import AgentRecord, identity
 from tapehub.agents.settings import RunSettings
-from tapehub.errors import ConfigError, HubError, HubHeld
+from tapehub.errors import ConfigError, Diverged, HubError, HubHeld
 from tapehub.hub.paths import make_folder
 from tapehub.hub.reading import STATES
 from tapehub.model.policies import ClockMode

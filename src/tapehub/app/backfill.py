@@ -90,7 +90,7 @@ def backfill(
         _fill(opened, ledger, wanted, made, label, url, as_json=as_json)
 
 
-def ig_prices_of(hub: DataHub, url: str | None) -> tuple[Prices, Callable[[], None]]:
+def ig_prices_of(url: str | None) -> tuple[Prices, Callable[[], None]]:
     """Make IG's history, and what ends its session: a running collector's, which is borrowed, else one of its own.
 
     Raises:
@@ -186,7 +186,7 @@ def _oldest(hub: DataHub, symbol: str, source: str) -> int | None:
 def _fill(
     hub: DataHub, ledger: Ledger, wanted: dict[str, Minutes], made: Plan, label: str, url: str | None, *, as_json: bool
 ) -> None:
-    prices, close = ig_prices_of(hub, url)
+    prices, close = ig_prices_of(url)
     filling = Filling(hub, prices, ledger, calendar_of=hub.calendar, mark=mark_in(hub))
     refused: AllowanceExceeded | None = None
     columns = (TextColumn("asking for"), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())

@@ -14,7 +14,7 @@ from tapehub.app.clocks import clock_of
 from tapehub.app.collecting import account_text, collect_until
 from tapehub.app.config import read_config
 from tapehub.app.console import Exit, note, out
-from tapehub.app.feeds import NAMES, Wanted, made_up_by, make, set_clock_for, symbols_of
+from tapehub.app.feeds import Wanted, made_up_by, make, names, set_clock_for, symbols_of
 from tapehub.app.hubs import HubOption, NameOption, log_calendars, open_or_create
 from tapehub.app.logs import log_to
 from tapehub.app.workers import Worker
@@ -40,7 +40,7 @@ RateOption = Annotated[float, typer.Option("--rate", help="Made-up ticks a secon
 
 
 def collect(
-    feed: Annotated[str, typer.Argument(metavar="FEED", help=f"One of {', '.join(NAMES)}.")],
+    feed: Annotated[str, typer.Argument(metavar="FEED", help=f"One of {', '.join(names())}.")],
     paths: PathsArgument = None,
     symbols: SymbolsOption = None,
     sim: SimOption = "",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
@@ -78,7 +78,7 @@ class Feed:
         told_s: seconds of real time since the collector last said anything; None where the clock cannot tell.
         beat_s: since the last heartbeat; None without one.
         waits: why a request is held up; empty where nothing is, or no longer.
-        restart: why the feed was started again, and when.
+        restarts: how often the feed was started again.
         remarks: what it goes on without, and why.
     """
 
@@ -179,7 +179,6 @@ class Facts:
     credentials: Probe | None = None
     login: Probe | None = None
     online: Probe | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 def gather(hub: DataHub, symbols: Iterable[str] = ()) -> Facts:

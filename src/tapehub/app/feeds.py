@@ -1,7 +1,12 @@
-"""The feeds that a command line can name, made ready for a hub: `make` gives the one that a `Wanted` describes."""
+"""The feeds that a command line can name, made ready for a hub: `make` gives the one that a `Wanted` describes.
+
+They are those of `feeds.table`, and ``sim``: the feed ig with a simulated venue. A feed needs no line here unless it is
+made of more than symbols, a clock and a random generator.
+"""
 
 from __future__ import annotations
 
+import inspect
 import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -12,8 +17,10 @@ from urllib.parse import urlsplit
 from tapehub.app.clocks import change_clock, clock_of
 from tapehub.app.recordings import find_recordings, first_quote_ns
 from tapehub.errors import ConfigError, MissingExtra, RecordingError
-from tapehub.feeds.feed import Feed, Quotes
-from tapehub.feeds.table import find
+from tapehub.feeds import table
+from tapehub.feeds.feed import Feed, Quotes, RecordedFeed
+from tapehub.feeds.paced import Paced
+from tapehub.feeds.replay.pacing import rebase
 from tapehub.hub.remote.address import is_loopback
 from tapehub.model.policies import ClockMode
 
@@ -21,10 +28,11 @@ if TYPE_CHECKING:
     from tapehub.app.config import Config
     from tapehub.hub import DataHub
 
-__all__ = ["NAMES", "SYMBOLS", "Wanted", "made_up_by", "make", "set_clock_for", "symbols_of"]
+__all__ = ["SYMBOLS", "Wanted", "is_live", "made_up_by", "make", "names", "set_clock_for", "symbols_of"]
 
 SYMBOLS = ("EUR_USD", "USD_JPY", "GBP_USD")
 """What is collected when nothing else is asked for."""
+_SIM = "sim"
 _DAY = 86_400 * 1_000_000_000
 _YEARS = 3650 * _DAY
 
@@ -34,8 +42,8 @@ class Wanted:
     """Say what to collect; plain values, so that it can be handed to another process.
 
     Attributes:
-        feed: a key of `NAMES`.
-        symbols: in any spelling; empty for what is configured, else for three major pairs.
+        feed: one of `names`.
+        symbols: in any spelling; empty for what is configured, else for what the feed or `SYMBOLS` says.
         paths: what to replay, absolute.
         url: REST address of the simulator.
         rate: made-up ticks a second of each instrument.
@@ -49,14 +57,17 @@ class Wanted:
     rate: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.feed not in NAMES:
-            raise ConfigError(f"feed is {self.feed!r}, expected one of {', '.join(NAMES)}")
+        if self.feed not in (known := names()):
+            raise ConfigError(
+                f"feed is {self.feed!r}, expected one of {', '.join(known)}; one that a package brings "
+                "is known when that is installed beside tapehub"
+            )
         if bool(self.paths) != (self.feed == "replay"):
             said = f"{len(self.paths)} paths" if self.paths else "no path"
             raise ConfigError(
                 f"feed {self.feed} with {said}: expected recorded files for replay, and for no other feed"
             )
-        if self.url and self.feed != "sim":
+        if self.url and self.feed != _SIM:
             raise ConfigError(f"feed {self.feed} with --sim {self.url}: expected --sim with the feed sim alone")
         if self.symbols and self.feed == "replay":
             raise ConfigError("feed replay with --symbols: the recordings tell their instruments; drop them")
@@ -71,25 +82,35 @@ class Wanted:
         return cls(**{**plain, "symbols": tuple(plain["symbols"]), "paths": tuple(plain["paths"])})
 
 
+def names() -> tuple[str, ...]:
+    """List the feeds that can be named, those of installed packages included."""
+    return (*table.names(), _SIM)
+
+
+def is_live(feed: str) -> bool:
+    """Tell whether a feed speaks to a venue, which is at the present whatever the hub clock says."""
+    return feed != _SIM and table.find(feed).live
+
+
 def make(wanted: Wanted, hub: DataHub, config: Config, rng: random.Random) -> Feed:
     """Make a feed.
 
     Raises:
-        ConfigError: it cannot be as wanted; for IG also when credentials are missing.
+        ConfigError: it cannot be as wanted, or is not made as `Feed` says; for IG also when credentials are missing.
         MissingExtra: its libraries are.
         RecordingError: nothing can be replayed.
     """
-    return NAMES[wanted.feed](wanted, hub, config, rng)
+    return _MAKERS.get(wanted.feed, _from_table)(wanted, hub, config, rng)
 
 
 def made_up_by(wanted: Wanted, config: Config) -> str:
     """Say what its quotes are, where no market is like that now: ``SIMULATED`` or ``REPLAY``; empty for a venue's."""
-    if wanted.feed == "sim":
+    if wanted.feed == _SIM:
         return "SIMULATED"
     if wanted.feed == "ig":  # an IG of this machine is a simulator, whatever it is called
         host = urlsplit(config.ig.base_url or "").hostname or ""
         return "SIMULATED" if is_loopback(host) else ""
-    return find(wanted.feed).made_up
+    return table.find(wanted.feed).made_up
 
 
 def symbols_of(words: list[str] | None) -> tuple[str, ...]:
@@ -107,13 +128,31 @@ def set_clock_for(wanted: Wanted, hub: DataHub, config: Config) -> bool:
         HubHeld: others publish under the present clock.
     """
     mode = clock_of(hub).mode
-    follows = wanted.feed in ("sim", "synthetic", "replay") or (wanted.feed == "ig" and config.ig.base_url is not None)
+    follows = not is_live(wanted.feed) or (wanted.feed == "ig" and config.ig.base_url is not None)
     if mode is ClockMode.WALL or (follows and mode is ClockMode.VIRTUAL):
         return False
     return change_clock(hub, ClockMode.WALL)
 
 
-# ---------------------------------------------------------------- one for each feed
+# ---------------------------------------------------------------- how they are made
+
+
+def _from_table(wanted: Wanted, hub: DataHub, config: Config, rng: random.Random) -> Feed:
+    """Make a feed of which nothing is known but its row."""
+    kind: Callable[..., Feed] = table.load(wanted.feed)
+    try:
+        inspect.signature(kind).bind(wanted.symbols, now=hub.now, rng=rng)
+    except TypeError as error:
+        raise ConfigError(
+            f"feed {wanted.feed}: {table.find(wanted.feed).target} cannot be made ({error}): expected "
+            "Class(symbols, *, now, rng), as docs/howto/add-a-feed.md says; change its __init__"
+        ) from error
+    made = kind(wanted.symbols, now=hub.now, rng=rng)
+    if not isinstance(made, RecordedFeed):
+        return made
+    recorded = made
+    # What lies in the past would be refused as late: it is moved to the present, as the recordings of replay are.
+    return Paced(made.name, made.symbols, lambda start_ns: rebase(recorded.batches(), start_ns), hub.now)
 
 
 def _ig(wanted: Wanted, hub: DataHub, config: Config, rng: random.Random) -> Feed:
@@ -169,17 +208,7 @@ def _ig_classes() -> tuple[Any, Any]:
     return IgFeed, Settings
 
 
-def _kraken(wanted: Wanted, hub: DataHub, config: Config, rng: random.Random) -> Feed:
-    try:
-        from tapehub.feeds.kraken import KrakenFeed
-    except ImportError as error:
-        raise MissingExtra(error.name or "websockets", "kraken", "the feed kraken") from error
-    options: dict[str, Any] = {"symbols": wanted.symbols} if wanted.symbols else {}
-    return KrakenFeed(clock=hub.now, random=rng, **options)
-
-
 def _synthetic(wanted: Wanted, hub: DataHub, config: Config, rng: random.Random) -> Feed:
-    from tapehub.feeds.paced import Paced
     from tapehub.feeds.synthetic import Synthetic
 
     symbols, book = wanted.symbols or SYMBOLS, hub._names.book
@@ -192,8 +221,7 @@ def _synthetic(wanted: Wanted, hub: DataHub, config: Config, rng: random.Random)
 
 
 def _replay(wanted: Wanted, hub: DataHub, config: Config, rng: random.Random) -> Feed:
-    from tapehub.feeds.paced import Paced
-    from tapehub.feeds.replay import Replay, rebase
+    from tapehub.feeds.replay import Replay
 
     found = find_recordings([Path(path) for path in wanted.paths])
     if first_quote_ns(found.recordings) is None:
@@ -203,11 +231,10 @@ def _replay(wanted: Wanted, hub: DataHub, config: Config, rng: random.Random) ->
     return Paced(feed.name, (), lambda start_ns: rebase(feed.batches(), start_ns), hub.now)
 
 
-NAMES: Mapping[str, Callable[[Wanted, DataHub, Config, random.Random], Feed]] = {
+_MAKERS: Mapping[str, Callable[[Wanted, DataHub, Config, random.Random], Feed]] = {
     "ig": _ig,
-    "sim": _sim,
-    "kraken": _kraken,
+    _SIM: _sim,
     "synthetic": _synthetic,
     "replay": _replay,
 }
-"""The feeds by name, and what makes each."""
+"""What makes the feeds that need more than their row says; `_from_table` makes the others."""

@@ -11,13 +11,13 @@ from rich.prompt import Prompt
 
 from tapehub.app.config import Config, config_path, write_config
 from tapehub.app.console import out
-from tapehub.app.feeds import NAMES, symbols_of
+from tapehub.app.feeds import names, symbols_of
 from tapehub.app.template import template
 from tapehub.errors import ConfigError
 
 __all__ = ["init"]
 
-_FEEDS = ("none", *NAMES)
+_FEEDS = ("none", *names())
 
 
 def init(

@@ -29,11 +29,6 @@ class Notifier:
         self._alive_s = 0.0
         self._said: set[str] = set()
 
-    @property
-    def is_listening(self) -> bool:
-        """Tell whether systemd wants to know."""
-        return bool(self._address)
-
     def ready(self, status: str) -> None:
         """Say once that the service is up."""
         self._once("READY=1", status)

@@ -69,7 +69,7 @@ class UpConfig(BaseModel):
     """Hold the section ``[up]``: what `tapehub up` runs where its command line does not say.
 
     Attributes:
-        feed: ig, sim, kraken, synthetic, replay, or none for a hub without a collector.
+        feed: ig, sim, kraken, synthetic, replay, one of an installed package, or none for a hub without a collector.
         symbols: what is collected; empty for all of [ig.epics] with ig, else for three major pairs.
         paths: recorded files or directories, of the feed replay.
         sim: REST address of a simulator that runs already, of the feed sim; empty to start one.

@@ -14,7 +14,7 @@ from tapehub.app.collect import PathsArgument, SimOption, SymbolsOption
 from tapehub.app.config import read_config
 from tapehub.app.console import note
 from tapehub.app.control import only_one
-from tapehub.app.feeds import NAMES, Wanted, symbols_of
+from tapehub.app.feeds import Wanted, is_live, names, symbols_of
 from tapehub.app.gateway import check_settings, is_installed
 from tapehub.app.hubs import HubOption, NameOption, log_calendars, place
 from tapehub.app.logs import FOLDER, log_to_file
@@ -38,7 +38,7 @@ __all__ = ["components", "up"]
 
 def up(
     feed: Annotated[
-        str | None, typer.Option("--feed", metavar="FEED", help=f"One of {', '.join(NAMES)}, none. Default: of [up].")
+        str | None, typer.Option("--feed", metavar="FEED", help=f"One of {', '.join(names())}, none. Default: of [up].")
     ] = None,
     paths: PathsArgument = None,
     symbols: SymbolsOption = None,
@@ -83,7 +83,7 @@ def up(
             return
         log_to_file(_log(opened.path, "up", config), stderr=False)
         opened._names.apply_overrides()
-        _set_clock(opened, wanted, config, at_ns)
+        _set_clock(opened, wanted, at_ns)
         log_calendars(opened, config)  # before the server: it keeps what is there
         if config.gateway.enabled:
             check_settings(config.gateway, opened.path)
@@ -101,7 +101,6 @@ def components(where: Path, wanted: Wanted | None, config: Config, *, served: bo
     Args:
         wanted: the feed; None for a hub alone.
         served: a server runs already.
-        agents: what the role `agent` is given to run, by name.
     """
     path = str(where)
 
@@ -177,15 +176,16 @@ def _wanted(
         if paths or symbols or sim or at:
             raise ConfigError("--feed none with paths, --symbols, --sim or --at: expected them with a feed; name it")
         return None
-    if at is not None and feed in ("ig", "kraken"):
-        raise ConfigError(
-            f"--at with the feed {feed}: expected it with sim, synthetic or replay; venues are at the present"
-        )
     found = [str(path.absolute()) for path in paths or ()]
-    return Wanted(
+    wanted = Wanted(
         feed, symbols_of(symbols), tuple(found), sim,
         seed=settings.seed if seed is None else seed, rate=settings.rate if rate is None else rate,
     )  # fmt: skip
+    if at is not None and is_live(feed):
+        raise ConfigError(
+            f"--at with the feed {feed}: expected it with sim, synthetic or replay; venues are at the present"
+        )
+    return wanted
 
 
 def _log(where: Path, name: str, config: Config) -> dict[str, Any]:
@@ -197,7 +197,7 @@ def _log(where: Path, name: str, config: Config) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _set_clock(hub: DataHub, wanted: Wanted | None, config: Config, at_ns: int | None) -> None:
+def _set_clock(hub: DataHub, wanted: Wanted | None, at_ns: int | None) -> None:
     if at_ns is not None:
         change_clock(hub, ClockMode.VIRTUAL, anchor_ns=at_ns)
     elif wanted is None or not change_clock(hub, ClockMode.WALL):

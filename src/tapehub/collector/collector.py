@@ -158,7 +158,7 @@ class Collector:
         if isinstance(event, Status) and event.kind is not StatusKind.HEARTBEAT:
             self._log.info("feed says", status=event.kind.value, symbols=list(event.symbols), detail=event.detail)
         try:
-            self._ask(self.core.on_event(event, self._hub.now()))
+            self.core.on_event(event, self._hub.now())
         except HubError:
             raise
         except Exception as error:

@@ -94,11 +94,8 @@ class Core:
 
     # ------------------------------------------------------------ in
 
-    def on_event(self, event: Event, now_ns: int) -> list[Request]:
-        """Take in what the feed says.
-
-        Returns:
-            What to ask it for.
+    def on_event(self, event: Event, now_ns: int) -> None:
+        """Take in what the feed says. What to ask it for, `on_time` tells.
 
         Raises:
             HubError: the hub cannot take more.
@@ -120,7 +117,6 @@ class Core:
             self._reconciler.on_candle(event)
         else:
             raise TypeError(f"{self.feed} gave a {type(event).__name__}, which is no event of a feed")
-        return []
 
     def on_time(self, now_ns: int) -> list[Request]:
         """Look at what silence has come to mean, some four times a second of real time.

@@ -183,7 +183,12 @@ class Guarantees:
 
 
 class Feed(ABC):
-    """A venue's quotes for some instruments. One consumer at a time."""
+    """A venue's quotes for some instruments. One consumer at a time.
+
+    A class that a row of `feeds.table` names is made as ``Class(symbols, now=now, rng=rng)``: the symbols as they were
+    asked for, in any spelling, none for the feed's own choice; the hub clock, ns UTC; a `random.Random`. Other
+    arguments have defaults.
+    """
 
     name: str
     symbols: tuple[str, ...]

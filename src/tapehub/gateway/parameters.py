@@ -9,6 +9,7 @@ from fastapi import Path, Query
 
 from tapehub.gateway.instants import EXAMPLE, instant, iso
 from tapehub.gateway.problems import Problem
+from tapehub.model.timeframes import NAMES
 
 __all__ = [
     "EndQuery", "LimitQuery", "OptionalSymbol", "SourceQuery", "StartQuery", "SymbolPath", "TimeframeQuery",
@@ -27,9 +28,7 @@ OptionalSymbol = Annotated[
     str | None,
     Query(min_length=1, max_length=_SYMBOL_MAX, description="All instruments when absent.", examples=["EUR_USD"]),
 ]
-TimeframeQuery = Annotated[
-    str, Query(max_length=32, description="1s 5s 15s 1m 5m 15m 30m 1h 4h 1d 1w", examples=["1m"])
-]
+TimeframeQuery = Annotated[str, Query(max_length=32, description=" ".join(NAMES), examples=["1m"])]
 SourceQuery = Annotated[
     str | None, Query(min_length=1, max_length=31, description="The primary one when absent.", examples=["ig"])
 ]

@@ -307,6 +307,7 @@ class DataHub(Hub):
                 each of ``timeframes``), ``state``, ``gap``, ``watermark``, ``clear``, ``clock``, … or ``all``.
             start: ``now``, ``oldest``, or a sequence number.
             on_lap: ``skip`` counts what was overwritten in ``lost``; ``raise`` raises `Lapped`.
+            wait: ``block`` until a publisher wakes it; ``spin`` on a core; ``sleep``, and look each millisecond.
             name: how the reader is listed; required for ``durable``, whose ``commit()`` holds back retention.
         """
         return Stream(

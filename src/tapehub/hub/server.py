@@ -58,7 +58,6 @@ class HubServer:
         set_retention(self.hub, bytes_max=retention_bytes, days_max=retention_days)
         self.hub._names.apply_overrides()
         clock.set_watermark_mode(self.hub, clock.WATERMARK_SERVER)
-        self._next_watermark = 0
 
     def set_clock(self, mode: ClockMode | str, **options: Any) -> None:
         """Set the hub clock: see `DataHub.set_clock`."""

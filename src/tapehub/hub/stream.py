@@ -31,6 +31,7 @@ __all__ = ["Stream"]
 _SPINS = 1_000_000  # some tens of milliseconds, then the wait looks round once
 _READ_AHEAD = 512
 _NO_ROWS = np.empty(0, np.uint8)
+_NAP_S = 0.001  # a sleeping reader costs some hundredth of a core, and whoever publishes nothing
 _SLICE_NS = 200_000_000  # between looks at signals and at the hub's identity
 
 
@@ -65,6 +66,7 @@ class Stream:
         self._timeframes = [parse(one) for one in ([timeframes] if isinstance(timeframes, str) else timeframes)]
         self._on_lap = on_lap
         self._spins = _SPINS if wait is WaitStrategy.SPIN else 0
+        self._sleeps = wait is WaitStrategy.SLEEP
         self._name = name
         self._durable = durable
         self.lost = 0
@@ -193,8 +195,8 @@ class Stream:
                     if self._ready:
                         continue
                 self._announce_wait()
-                if self._watch:
-                    self._hub._wait(self._position, _SLICE_NS, self._spins)
+                if self._watch or self._sleeps:
+                    self._await(_SLICE_NS)
                     continue
                 tick = self._follower.next(_SLICE_NS)
                 if tick is None:
@@ -355,7 +357,16 @@ class Stream:
 
     def _sleep(self, seconds: float) -> None:
         self._announce_wait()
-        self._hub._wait(self._position, min(_SLICE_NS, int(seconds * 1e9) + 1), self._spins)
+        self._await(min(_SLICE_NS, int(seconds * 1e9) + 1))
+
+    def _await(self, timeout_ns: int) -> None:
+        hub, position = self._hub, self._position
+        if not self._sleeps:
+            hub._wait(position, timeout_ns, self._spins)
+            return
+        deadline = time.monotonic_ns() + timeout_ns
+        while hub.head <= position and time.monotonic_ns() < deadline:
+            time.sleep(_NAP_S)
 
     def _announce_wait(self) -> None:
         self._hub._move_cursor(self._cursor, self._position, self.delivered, self.lost, True)

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from tapehub.errors import ConfigError
 
-__all__ = ["ClockMode", "OnLap", "PriceBasis", "SlowReader", "SyncMode", "WaitStrategy"]
+__all__ = ["ClockMode", "OnLap", "PriceBasis", "SyncMode", "WaitStrategy"]
 
 
 class _Choice(Enum):
@@ -65,7 +65,7 @@ class WaitStrategy(_Choice):
 
     BLOCK = "block"  # futex: no CPU, some ten microseconds to wake
     SPIN = "spin"  # one core, below a microsecond
-    SLEEP = "sleep"  # where there is no futex
+    SLEEP = "sleep"  # a look each millisecond: no system call of a publisher wakes it
 
 
 class OnLap(_Choice):
@@ -73,10 +73,3 @@ class OnLap(_Choice):
 
     SKIP = "skip"  # go on at the oldest valid record; `lost` counts
     RAISE = "raise"  # raise `Lapped`
-
-
-class SlowReader(_Choice):
-    """What a server does with a client that does not keep up."""
-
-    SKIP = "skip"  # drop to the newest, and say how many were dropped
-    DISCONNECT = "disconnect"

@@ -1,7 +1,6 @@
 """A plain script speaks and orders through the same gate, and its run can be decided again."""
 
 import inspect
-import threading
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from tapehub.agents.search import find_run, newest, runs
 from tapehub.errors import ConfigError
 from tapehub.model.records import Kind
 from tests.models.paper import TUESDAY, event_hub, settings
+from tests.models.waiting import until
 
 SECOND = 1_000_000_000
 NOW = settings(paper={"latency_ms": 0})
@@ -41,7 +41,7 @@ def test_script_hears_of_the_data_as_they_are_by_the_hub_clock(hub_dir: Path, mo
         market.tick()
         with attach(hub, "mine", ["EURUSD"], settings=NOW) as desk:
             market.tick()
-            assert wait_for(lambda: desk.fresh("EUR_USD").age_s == 0)
+            assert until(lambda: desk.fresh("EUR_USD").age_s == 0, "a quote of now")
             monkeypatch.setattr(hub, "now", lambda: market.at + 6 * SECOND)  # and nothing is published
             verdict = desk.fresh("EUR_USD")
             assert (verdict.code, verdict.age_s, verdict.clock) == ("stale", 6.0, market.at + 6 * SECOND)
@@ -49,7 +49,7 @@ def test_script_hears_of_the_data_as_they_are_by_the_hub_clock(hub_dir: Path, mo
             monkeypatch.setattr(hub, "now", lambda: market.at)
             monkeypatch.setattr(hub, "state", lambda *of: "dead")  # as when the collector was killed
             market.tick(7)
-            assert wait_for(lambda: desk.fresh("EUR_USD").code == "dead")
+            assert until(lambda: desk.fresh("EUR_USD").code == "dead", "a dead EUR_USD")
             assert desk.fresh("EUR_USD").by == "hub"
 
 
@@ -65,7 +65,7 @@ def test_script_gets_gate_limits_and_fills(hub_dir: Path) -> None:
             assert order.accepted
             for _ in range(3):
                 market.tick()
-            (position,) = wait_for(lambda: desk.positions("EUR_USD"))
+            (position,) = until(lambda: desk.positions("EUR_USD"), "a position")
             assert position.units == 1_000
             assert desk.order("EUR_USD", "buy", 1_000, stop_pips=5).code == "symbol"
             halt(hub, "enough", by="a test")
@@ -73,7 +73,7 @@ def test_script_gets_gate_limits_and_fills(hub_dir: Path) -> None:
             assert desk.close_position(position).accepted
             for _ in range(3):
                 market.tick()
-            wait_for(lambda: not desk.positions())
+            until(lambda: not desk.positions(), "no position")
             assert desk.account.balance != 10_000
             with pytest.raises(ConfigError, match="GBP_USD is not watched"):
                 desk.order("GBP_USD", "buy", 1_000)
@@ -187,17 +187,6 @@ def test_kill_switch_outlives_everybody(hub_dir: Path) -> None:
             assert desk.order("EUR_USD", "buy", 1_000, stop_pips=5).accepted
 
 
-def wait_for(condition):  # type: ignore[no-untyped-def]
-    """Wait until something holds, and give it."""
-    pause = threading.Event()
-    for _ in range(500):
-        found = condition()
-        if found:
-            return found
-        pause.wait(0.01)
-    raise AssertionError("it never came to hold")
-
-
 def test_switch_that_was_never_thrown_is_not_searched_for(hub_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     searched = []
 
@@ -231,5 +220,5 @@ def test_desk_whose_run_cannot_be_decided_again_begins_a_new_one(hub_dir: Path) 
         dead._runner.close()
         Market(hub).tick(1)
         with attach(hub, "mine", ["EURUSD"], settings=NOW) as desk:
-            wait_for(lambda: desk.run != run.id or desk._failed)
+            until(lambda: desk.run != run.id or desk._failed, "another run")
             assert desk.run != run.id

@@ -51,7 +51,7 @@ def venue(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Venue:
     for name in CREDENTIALS:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(backfill, "ig_prices_of", lambda hub, url: (made, made.close))
+    monkeypatch.setattr(backfill, "ig_prices_of", lambda url: (made, made.close))
     return made
 
 

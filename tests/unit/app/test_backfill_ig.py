@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from tapehub import DataHub
 from tapehub.app.backfill import ig_prices_of
 from tapehub.errors import ConfigError, FeedError
 from tapehub.feeds.ig import Account, BorrowedSession, lending
@@ -44,11 +43,11 @@ def logged_in(sim: SimulatorThread) -> BorrowedSession:
 
 
 def test_the_session_of_a_running_collector_is_borrowed(
-    hub: DataHub, venue: SimulatorThread, monkeypatch: pytest.MonkeyPatch
+    venue: SimulatorThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lent = logged_in(venue)
     monkeypatch.setattr(lending, "borrow", lambda path, failed=None: lent)
-    prices, close = ig_prices_of(hub, venue.rest_url)
+    prices, close = ig_prices_of(venue.rest_url)
     try:
         reply = prices.fetch("EUR_USD", TUESDAY - 10 * MINUTE, TUESDAY - 5 * MINUTE, "1m")
     finally:
@@ -58,13 +57,11 @@ def test_the_session_of_a_running_collector_is_borrowed(
     assert venue.log.requests["GET /prices/… 200"] == 1
 
 
-def test_the_configured_epic_is_the_one_asked_for(
-    hub: DataHub, venue: SimulatorThread, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_configured_epic_is_the_one_asked_for(venue: SimulatorThread, monkeypatch: pytest.MonkeyPatch) -> None:
     lent = logged_in(venue)
     monkeypatch.setattr(lending, "borrow", lambda path, failed=None: lent)
     venue.inject("bad_epic", item=MINI)
-    prices, close = ig_prices_of(hub, venue.rest_url)
+    prices, close = ig_prices_of(venue.rest_url)
     try:
         with pytest.raises(FeedError, match=MINI):
             prices.fetch("EUR_USD", TUESDAY - 10 * MINUTE, TUESDAY - 5 * MINUTE, "1m")
@@ -73,11 +70,11 @@ def test_the_configured_epic_is_the_one_asked_for(
 
 
 def test_tokens_that_were_renewed_meanwhile_are_borrowed_anew(
-    hub: DataHub, venue: SimulatorThread, monkeypatch: pytest.MonkeyPatch
+    venue: SimulatorThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sessions = [logged_in(venue)]
     monkeypatch.setattr(lending, "borrow", lambda path, failed=None: sessions[-1])
-    prices, close = ig_prices_of(hub, venue.rest_url)
+    prices, close = ig_prices_of(venue.rest_url)
     try:
         prices.fetch("EUR_USD", TUESDAY - 10 * MINUTE, TUESDAY - 9 * MINUTE, "1m")
         venue.inject("expire_tokens")
@@ -88,25 +85,21 @@ def test_tokens_that_were_renewed_meanwhile_are_borrowed_anew(
     assert venue.log.logins == 2  # the collector's two
 
 
-def test_a_session_at_another_address_is_not_taken(
-    hub: DataHub, venue: SimulatorThread, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_session_at_another_address_is_not_taken(venue: SimulatorThread, monkeypatch: pytest.MonkeyPatch) -> None:
     lent = logged_in(venue)
     monkeypatch.setattr(lending, "borrow", lambda path, failed=None: lent)
     with pytest.raises(ConfigError, match="IG_USERNAME"):
-        ig_prices_of(hub, None)
+        ig_prices_of(None)
 
 
-def test_where_nobody_lends_the_credentials_log_in(
-    hub: DataHub, venue: SimulatorThread, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_where_nobody_lends_the_credentials_log_in(venue: SimulatorThread, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: Path, failed: BorrowedSession | None = None) -> BorrowedSession:
         raise FeedError("nobody lends")
 
     monkeypatch.setattr(lending, "borrow", refuse)
     for name, value in (("USERNAME", "demo"), ("PASSWORD", "demo"), ("API_KEY", "demo-key")):
         monkeypatch.setenv(f"IG_{name}", value)
-    prices, close = ig_prices_of(hub, venue.rest_url)
+    prices, close = ig_prices_of(venue.rest_url)
     try:
         assert prices.fetch("EUR_USD", TUESDAY - 10 * MINUTE, TUESDAY - 9 * MINUTE, "1m").rows
     finally:
@@ -117,14 +110,14 @@ def test_where_nobody_lends_the_credentials_log_in(
 @pytest.mark.parametrize("hours", [0, 1, -5])
 @pytest.mark.parametrize("minutes", [3, 120])
 def test_the_zone_that_history_is_asked_in_is_learnt_by_a_small_request(
-    hub: DataHub, venue: SimulatorThread, monkeypatch: pytest.MonkeyPatch, hours: int, minutes: int
+    venue: SimulatorThread, monkeypatch: pytest.MonkeyPatch, hours: int, minutes: int
 ) -> None:
     with SimulatorThread(
         Venue(timezone_offset_h=hours), source=SyntheticSource(["EUR_USD"]), clock=VirtualClock(TUESDAY)
     ) as sim:
         lent = logged_in(sim)
         monkeypatch.setattr(lending, "borrow", lambda path, failed=None: lent)
-        prices, close = ig_prices_of(hub, sim.rest_url)
+        prices, close = ig_prices_of(sim.rest_url)
         start, points = TUESDAY - 300 * MINUTE, []
         try:
             for first in (start, start - 200 * MINUTE):
@@ -139,11 +132,11 @@ def test_the_zone_that_history_is_asked_in_is_learnt_by_a_small_request(
 
 
 def test_a_venue_that_answers_with_other_times_whatever_is_asked_gets_no_large_request(
-    hub: DataHub, venue: SimulatorThread, monkeypatch: pytest.MonkeyPatch
+    venue: SimulatorThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lent = logged_in(venue)
     monkeypatch.setattr(lending, "borrow", lambda path, failed=None: lent)
-    prices, close = ig_prices_of(hub, venue.rest_url)
+    prices, close = ig_prices_of(venue.rest_url)
     asked: list[tuple[str, str]] = []
 
     def stubborn(self: Account, epic: str, resolution: str, start: str, end: str, page_size: int = 0) -> dict[str, Any]:

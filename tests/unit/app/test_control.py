@@ -4,7 +4,6 @@ import json
 import os
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from tapehub.app.config import AlertsConfig
 from tapehub.app.control import Control, ask, described, only_one, running_components, running_up
 from tapehub.app.supervisor import Phase, Row
 from tapehub.errors import ConfigError, HubError
+from tests.models.waiting import until
 
 SERVER = Row("server", Phase.RUNNING, 4711, 12.5, 1, "epoch 1")
 
@@ -162,9 +162,9 @@ def test_a_restart_loop_is_told_to_those_who_get_alerts(hub: DataHub) -> None:
     try:
         looping = Row("collector", Phase.RESTARTING, None, 3.0, 5, "killed by signal 9; again in 30 s", looping=True)
         up.rows = [SERVER, looping]
-        until(lambda: len(sent.messages) == 1)
+        until(lambda: len(sent.messages) == 1, "a message")
         up.rows = [SERVER, Row("collector", Phase.RUNNING, 5, 61.0, 5, "ig")]
-        until(lambda: len(sent.messages) == 2)
+        until(lambda: len(sent.messages) == 2, "a second message")
     finally:
         stop.set()
         sending.join(10)
@@ -174,10 +174,3 @@ def test_a_restart_loop_is_told_to_those_who_get_alerts(hub: DataHub) -> None:
     assert told.body.startswith("collector in a restart loop: killed by signal 9 (since")
     assert over.body.startswith("collector: running again, after")
     assert (hub.path / "alerts.json").stat().st_mode & 0o777 == 0o600
-
-
-def until(done: Any) -> None:
-    deadline_s = time.monotonic() + 20
-    while not done():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.02)

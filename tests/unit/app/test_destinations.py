@@ -11,6 +11,7 @@ from tapehub.app.cli import app
 from tapehub.app.console import Exit
 from tapehub.app.destinations import Destination, Destinations, Report
 from tapehub.errors import ConfigError
+from tests.models.waiting import until
 from tests.servers.webhook import webhook
 
 SECRET = "t0pSecretToken"
@@ -50,10 +51,7 @@ def test_one_that_hangs_or_fails_holds_up_nobody() -> None:
         for number in range(20):  # more than wait at once
             destinations.send(Message(f"{number}", "text", good=True))
             time.sleep(0.01)
-        until_s = time.monotonic() + 20
-        while not any(one["title"] == "19" for one in good.messages):
-            assert time.monotonic() < until_s
-            time.sleep(0.02)
+        until(lambda: any(one["title"] == "19" for one in good.messages), "the last message")
         assert slow.messages == []
         assert {report.why for report in reports if report.name == "1 JSON"} == {
             f"left out, as others wait: {number}" for number in range(1, 12)

@@ -22,7 +22,7 @@ CREDENTIALS = {"IG_USERNAME": "me", "IG_PASSWORD": "the real one", "IG_API_KEY":
 @pytest.mark.parametrize(
     ("wanted", "said"),
     [
-        ({"feed": "bloomberg"}, "expected one of ig, sim"),
+        ({"feed": "bloomberg"}, "expected one of ig, .*, sim"),
         ({"feed": "replay"}, "expected recorded files"),
         ({"feed": "ig", "paths": ("a",)}, "for no other feed"),
         ({"feed": "ig", "url": URL}, "with the feed sim alone"),

@@ -6,7 +6,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +22,7 @@ from tapehub.collector.core import Core
 from tapehub.feeds.feed import Event, MarketStatus, Quotes, Stage, Status, StatusKind, empty_quotes
 from tapehub.feeds.ig import refusals
 from tests.models.intervals import MINUTE, SECOND, ns
+from tests.models.waiting import until
 
 ROOT = Path(__file__).resolve().parents[3]
 NINE = ns("2024-03-05T09:00")
@@ -296,10 +296,7 @@ def killed(hub: DataHub) -> None:
     with collector:
         assert collector.stdout is not None
         assert collector.stdout.readline() == "ready\n"
-        end = time.monotonic() + 20
-        while not gathering.gather(hub).feeds:
-            assert time.monotonic() < end
-            time.sleep(0.02)
+        until(lambda: gathering.gather(hub).feeds, "a feed", every_s=0.02)
         collector.send_signal(signal.SIGKILL)
         collector.wait()
 

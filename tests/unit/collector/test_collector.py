@@ -31,6 +31,7 @@ from tapehub.feeds.feed import (
 from tapehub.feeds.synthetic import Synthetic
 from tapehub.hub.latest import latest
 from tests.models.intervals import SECOND, at, ns
+from tests.models.waiting import until_async
 
 NINE = ns("2024-03-05T09:00")
 ROOT = Path(__file__).resolve().parents[3]
@@ -98,11 +99,6 @@ def collector(hub: DataHub, feed: Feed, **options: Any) -> tuple[Collector, list
     return Collector(hub, feed, random=random.Random(1), sleep=sleep, log=Log(), **options), waits
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    while not condition():
-        await asyncio.sleep(0.001)
-
-
 def test_a_feed_that_ends_ends_the_collector(hub: DataHub) -> None:
     feed = Synthetic(["EUR_USD"], "2024-03-05T09:00", "2024-03-05T09:30")
     one, _ = collector(hub, feed)
@@ -121,7 +117,7 @@ def test_a_failed_feed_is_started_again_with_growing_waits(hub: DataHub) -> None
 
     async def run() -> None:
         task = asyncio.create_task(one.run())
-        await until(lambda: hub.ledger()["ticks"] == 2)
+        await until_async(lambda: hub.ledger()["ticks"] == 2, "two ticks", every_s=0.001)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -142,7 +138,7 @@ def test_a_transport_that_connects_and_gives_nothing_does_not_make_the_waits_sho
 
     async def run() -> None:
         task = asyncio.create_task(one.run())
-        await until(lambda: hub.ledger()["ticks"] == 1)
+        await until_async(lambda: hub.ledger()["ticks"] == 1, "one tick", every_s=0.001)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -178,7 +174,7 @@ def test_what_the_core_asks_for_reaches_the_feed(hub: DataHub, monkeypatch: pyte
 
     async def run() -> None:
         task = asyncio.create_task(one.run())
-        await until(lambda: bool(feed.repairs))
+        await until_async(lambda: bool(feed.repairs), "a repair", every_s=0.001)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
@@ -192,7 +188,7 @@ def test_cancelling_closes_the_feed_and_says_so_in_the_hub(hub: DataHub) -> None
 
     async def run() -> None:
         task = asyncio.create_task(one.run())
-        await until(lambda: hub.state("EUR_USD") == "live")
+        await until_async(lambda: hub.state("EUR_USD") == "live", "a live EUR_USD", every_s=0.001)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -292,7 +288,7 @@ def test_a_feed_is_asked_when_calendars_open_heard_when_it_remarks_and_settled_w
 
     async def run() -> None:
         task = asyncio.create_task(one.run())
-        await until(lambda: bool(feed.asked))
+        await until_async(lambda: bool(feed.asked), "a question for the markets", every_s=0.001)
         feed.on_received(2)  # type: ignore[misc]
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

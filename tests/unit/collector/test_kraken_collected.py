@@ -1,7 +1,6 @@
 """A live feed through the collector into a hub: every quote accounted for, also across a cut."""
 
 import asyncio
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from random import Random
 
@@ -12,15 +11,10 @@ from tapehub.collector.collector import Collector
 from tapehub.feeds.backoff import Backoff
 from tapehub.feeds.kraken import KrakenFeed
 from tests.models.silent import Silent
+from tests.models.waiting import until_async
 from tests.servers.kraken import KrakenVenue, made_up
 
 COUNT = 50
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not true():
-            await asyncio.sleep(0.02)
 
 
 def test_every_quote_of_kraken_reaches_the_hub_once_and_a_cut_loses_none_of_them(hub: DataHub) -> None:
@@ -31,10 +25,10 @@ def test_every_quote_of_kraken_reaches_the_hub_once_and_a_cut_loses_none_of_them
         collector = Collector(hub, feed, random=Random(1), log=Silent())
         total = lambda: collector.core.publisher.total  # noqa: E731
         task = asyncio.create_task(collector.run())
-        await until(lambda: total().published == 2 * COUNT)
+        await until_async(lambda: total().published == 2 * COUNT, "every quote published")
         assert hub.state("BTC_USD", "kraken") == "live"
         venue.cut()
-        await until(lambda: total().duplicates == 2 * COUNT)  # the venue says it all again
+        await until_async(lambda: total().duplicates == 2 * COUNT, "every quote again")  # the venue says it all again
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         return collector

@@ -21,9 +21,8 @@ from tapehub.model.states import State
 from tests.models.accepted import batch_candles, built_candles, published, quoted, unexplained
 from tests.models.intervals import MINUTE, SECOND
 from tests.models.lively import Lively
-from tests.models.market import drained
 from tests.models.terminal import Terminal
-from tests.models.weekend import CLOSE, FRIDAY, OPEN, SUNDAY, log_hash
+from tests.models.weekend import CLOSE, FRIDAY, OPEN, SUNDAY, Watcher, in_state, log_hash
 
 SCRIPT = Path(__file__).resolve().parents[2] / "models" / "weekend.toml"
 EPICS = {"EUR_USD": "CS.D.EURUSD.CFD.IP", "GBP_USD": "CS.D.GBPUSD.TODAY.IP", "USD_JPY": "CS.D.USDJPY.CFD.IP"}
@@ -57,28 +56,19 @@ def play(folder: Path, seed: int, until: int = SUNDAY) -> Run:
     )  # fmt: skip
     core = Core(hub, "ig", SYMBOLS, random=random.Random(seed), now_ns=FRIDAY)
     terminal = Terminal(venue, EPICS)
-    last_bars: dict[str, int] = {}
-    watermark = 0
+    watcher = Watcher(hub)
     now = FRIDAY
-    with hub.stream(kinds="state", start="oldest") as states, hub.stream(kinds="interval", start="oldest") as ends:
-        while now < until:
-            clock.now_ns = now
-            venue.advance()
-            for event in terminal.read(now):
-                core.on_event(event, now)
-            for request in core.on_time(now):
-                terminal.repair(request, now)
-            if now - watermark >= SECOND:  # the server's beat
-                watermark = now
-                hub.advance(now)
-            if abs(now - CLOSE) < 5 * SECOND:
-                for one in drained(ends):
-                    if getattr(one, "end", 0) == CLOSE and one.outcome == "final":
-                        last_bars[one.symbol] = now
-            now += MINUTE if CLOSE + MINUTE < now < OPEN - 2 * MINUTE else SECOND // 2
-        core.stop(until)
-        seen = [one for one in drained(states) if isinstance(one, Record)]
-    return Run(hub, core, venue, terminal, seen, last_bars, log_hash(hub))
+    while now < until:
+        clock.now_ns = now
+        venue.advance()
+        for event in terminal.read(now):
+            core.on_event(event, now)
+        for request in core.on_time(now):
+            terminal.repair(request, now)
+        watcher.on_time(now)
+        now += MINUTE if CLOSE + MINUTE < now < OPEN - 2 * MINUTE else SECOND // 2
+    core.stop(until)
+    return Run(hub, core, venue, terminal, watcher.finish(), watcher.last_bars, log_hash(hub))
 
 
 @pytest.fixture(scope="module")
@@ -91,13 +81,9 @@ def weekend() -> Iterator[Run]:
             run.hub.close()
 
 
-def in_state(run: Run, state: State) -> list[tuple[str, int]]:
-    return [(one.symbol, one.ts_event) for one in run.states if one.fixed[0] & 0xFF == state]
-
-
 def test_only_the_mute_item_is_ever_stale_and_is_subscribed_anew(weekend: Run) -> None:
     symbol, at = MUTE
-    stale = in_state(weekend, State.STALE)
+    stale = in_state(weekend.states, State.STALE)
     assert [one for one, _ in stale] == [symbol]
     assert at < stale[0][1] < at + MUTE_FOR
     assert {(request.step, request.symbols) for _, request in weekend.terminal.requests} == {
@@ -107,11 +93,11 @@ def test_only_the_mute_item_is_ever_stale_and_is_subscribed_anew(weekend: Run) -
 
 
 def test_each_cut_is_dead_for_all_and_a_closed_market_is_no_alarm(weekend: Run) -> None:
-    dead = [(symbol, at) for symbol, at in in_state(weekend, State.DEAD) if at < SUNDAY]
+    dead = [(symbol, at) for symbol, at in in_state(weekend.states, State.DEAD) if at < SUNDAY]
     for cut in (CUT, FORGOTTEN):
         assert {symbol for symbol, at in dead if cut <= at <= cut + SECOND} == set(SYMBOLS)
     assert len(dead) == 2 * len(SYMBOLS)
-    closed = in_state(weekend, State.CLOSED)
+    closed = in_state(weekend.states, State.CLOSED)
     assert {symbol for symbol, _ in closed} == set(SYMBOLS)
     assert all(CLOSE <= at <= CLOSE + 5 * SECOND for _, at in closed)
     assert [one for one in weekend.states if CLOSE + 5 * SECOND < one.ts_event < OPEN] == []

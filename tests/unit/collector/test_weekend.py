@@ -14,7 +14,6 @@ from tapehub.collector.core import Core
 from tapehub.feeds.feed import Repair
 from tapehub.model.states import State
 from tests.models.intervals import MINUTE, SECOND
-from tests.models.market import drained
 from tests.models.weekend import (
     CLOSE,
     CUTS,
@@ -25,8 +24,10 @@ from tests.models.weekend import (
     SOURCE,
     SUNDAY,
     SYMBOLS,
+    Watcher,
     Weekend,
     batch_candles,
+    in_state,
     log_hash,
 )  # fmt: skip
 
@@ -48,23 +49,16 @@ def play(folder: Path, seed: int) -> Run:
     hub.set_clock("event", anchor_ns=FRIDAY)
     script = Weekend(seed)
     core = Core(hub, SOURCE, SYMBOLS, random=random.Random(seed), now_ns=FRIDAY, heartbeat=True, follows_events=False)
-    last_bars: dict[str, int] = {}
-    watermark = 0
-    with hub.stream(kinds="state", start="oldest") as states, hub.stream(kinds="interval", start="oldest") as ends:
-        for now, event in script.events():
-            requests = core.on_time(now) if event is None else core.on_event(event, now)
-            for request in requests:
-                script.ask(request, now)
-            if event is None and now - watermark >= SECOND:  # the server's beat
-                watermark = now
-                hub.advance(now)
-            if event is None and abs(now - CLOSE) < 5 * SECOND:
-                for one in drained(ends):
-                    if getattr(one, "end", 0) == CLOSE and one.outcome == "final":
-                        last_bars[one.symbol] = now
-        core.stop(SUNDAY)
-        seen = [one for one in drained(states) if isinstance(one, Record)]
-    return Run(hub, core, script, seen, last_bars, log_hash(hub))
+    watcher = Watcher(hub)
+    for now, event in script.events():
+        if event is not None:
+            core.on_event(event, now)
+            continue
+        for request in core.on_time(now):
+            script.ask(request, now)
+        watcher.on_time(now)
+    core.stop(SUNDAY)
+    return Run(hub, core, script, watcher.finish(), watcher.last_bars, log_hash(hub))
 
 
 @pytest.fixture(scope="module")
@@ -77,13 +71,9 @@ def weekend() -> Iterator[Run]:
             run.hub.close()
 
 
-def in_state(run: Run, state: State) -> list[tuple[str, int]]:
-    return [(one.symbol, one.ts_event) for one in run.states if one.fixed[0] & 0xFF == state]
-
-
 def test_only_the_mute_item_is_ever_stale(weekend: Run) -> None:
     symbol, at = MUTE
-    stale = in_state(weekend, State.STALE)
+    stale = in_state(weekend.states, State.STALE)
     assert [one for one, _ in stale] == [symbol]
     assert at < stale[0][1] < at + MINUTE
 
@@ -92,14 +82,14 @@ def test_a_mute_item_is_subscribed_anew_and_nothing_else_is_asked_for(weekend: R
     ((at, request),) = weekend.script.requests
     assert (request.step, request.symbols) == (Repair.RESUBSCRIBE, (MUTE[0],))
     assert at < CLOSE
-    assert in_state(weekend, State.LIVE)[-1][1] > OPEN
+    assert in_state(weekend.states, State.LIVE)[-1][1] > OPEN
 
 
 def test_each_cut_is_dead_for_all_and_a_closed_market_is_no_alarm(weekend: Run) -> None:
-    dead = in_state(weekend, State.DEAD)
+    dead = in_state(weekend.states, State.DEAD)
     for at, _ in CUTS:
         assert {symbol for symbol, when in dead if when == at} == set(SYMBOLS)
-    closed = dict(in_state(weekend, State.CLOSED))
+    closed = dict(in_state(weekend.states, State.CLOSED))
     assert set(closed) == set(SYMBOLS)
     assert all(CLOSE <= at <= CLOSE + SECOND for at in closed.values())
     alarms = [one for one in weekend.states if CLOSE + SECOND < one.ts_event < OPEN]

@@ -158,7 +158,7 @@ def test_dukascopy_json_cut_short_is_refused(tmp_path: Path) -> None:
 
 
 def parquet(path: Path, **changes: object) -> Path:
-    pa = pytest.importorskip("pyarrow", reason="reading Parquet needs tapehub[archive]")
+    pa = pytest.importorskip("pyarrow", reason="reading Parquet needs tapehub[frames]")
     import pyarrow.parquet as pq
 
     columns = {

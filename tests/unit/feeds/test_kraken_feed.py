@@ -238,7 +238,7 @@ def test_two_consumers_at_once_are_refused() -> None:
 def test_receive_times_are_of_the_clock_that_was_given() -> None:
     with KrakenVenue(made_up(NAMES, 3)) as venue:
         ticks = iter(range(1_000, 2_000))
-        seen = collect(feed(venue, clock=lambda: next(ticks)), quotes(6))
+        seen = collect(feed(venue, now=lambda: next(ticks)), quotes(6))
     stamps = [event.ts_recv for event in seen if isinstance(event, Status)]
     assert stamps == sorted(stamps)
     assert all(1_000 <= int(event.records["ts_recv"][0]) < 2_000 for event in seen if isinstance(event, Quotes))

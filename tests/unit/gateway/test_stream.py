@@ -218,7 +218,7 @@ def test_clients_of_one_selection_share_one_group_and_it_goes_with_the_last(hub:
         assert web.gateway.call(lambda: sorted(len(group.members) for group in groups.values())) == [1, 2]
         for client in (one, two, other):
             client.close()
-        web.until(lambda: not groups and not web.broadcast.sessions)
+        web.until(lambda: not groups and not web.broadcast.sessions, "all to leave")
 
 
 def test_events_of_other_kinds_all_come_and_those_beyond_256_are_counted(hub: DataHub) -> None:

@@ -161,7 +161,7 @@ def test_a_message_that_is_too_long_ends_the_connection(hub: DataHub) -> None:
     with served(hub) as web, web.stream() as client:
         client.socket.send("x" * 70_000)
         assert client.closed()[0] == 1009
-        web.until(lambda: not web.broadcast.sessions)
+        web.until(lambda: not web.broadcast.sessions, "all to leave")
 
 
 def test_no_more_subscriptions_than_allowed(hub: DataHub) -> None:

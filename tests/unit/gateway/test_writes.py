@@ -225,7 +225,7 @@ def test_who_may_do_what(hub: DataHub) -> None:
     with served(hub) as web:
         tokens = web.gateway.access.tokens
         known = {scope: tokens.new(scope.label, scope).reveal() for scope in (Scope.READ, Scope.PUBLISH, Scope.ADMIN)}
-        web.until(lambda: tokens.refresh() or True)
+        web.until(lambda: tokens.refresh() or True, "the tokens to be read anew")
         asked = {
             Scope.READ: ("GET", "/status", None),
             Scope.PUBLISH: ("POST", "/note", {"text": "x"}),

@@ -5,8 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import pytest
 from tapehub import DataHub, InvalidRecord
 from tapehub.hub import marks
 from tests.models.market import EUR, quotes, tick
+from tests.models.waiting import until
 
 FEED = """
 import os, sys, time
@@ -59,14 +58,6 @@ def losses(hub: DataHub) -> list[dict[str, Any]]:
         ]
 
 
-def until(holds: Callable[[], bool]) -> None:
-    for _ in range(4000):  # counts are saved every ten seconds
-        if holds():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it never came")
-
-
 def test_what_a_killed_feed_had_in_hand_stays_lost_when_all_have_left(hub_dir: Path) -> None:
     feed(hub_dir, 10, 3, "killed")
     expected = (10, 3, 1, 0, 1, 0, 5, True)
@@ -97,16 +88,16 @@ def test_counts_of_every_life_add_up(hub_dir: Path) -> None:
 def test_who_stays_attached_settles_the_account_of_who_died(hub: DataHub) -> None:
     for number in (1, 2):
         feed(hub.path, 10, 3, "killed")
-        until(lambda number=number: len(losses(hub)) == number)  # type: ignore[misc]
+        until(lambda number=number: len(losses(hub)) == number, f"loss {number}")  # type: ignore[misc]
         assert told(hub) == (10 * number, 3 * number, number, 0, number, 0, 5 * number, True)
 
 
 def test_counts_stay_when_the_machine_starts_again(hub_dir: Path, tmp_path: Path) -> None:
     with DataHub.open(hub_dir, create=True, segment_lines=1 << 10) as hub:
         feed(hub_dir, 10, 3, "killed")
-        until(lambda: len(losses(hub)) == 1)
+        until(lambda: len(losses(hub)) == 1, "a loss")
         hub._count(received=4)  # in hand, when the machine goes down
-        until(lambda: saved(hub_dir) == 4)
+        until(lambda: saved(hub_dir) == 4, "four saved, which is done every ten seconds")
         after_power_loss = tmp_path / "copy"
         shutil.copytree(hub_dir, after_power_loss, ignore=shutil.ignore_patterns("locks"))
         assert told(hub) == (14, 3, 1, 0, 1, 4, 5, True)

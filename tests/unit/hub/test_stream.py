@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -126,6 +127,33 @@ def test_a_waiting_reader_is_woken(hub: DataHub, wait: str) -> None:
             seqs.append(hub.update_tick(tick(n)))
         reader.join()
     assert seen == seqs
+
+
+def test_a_sleeping_reader_looks_round_in_naps_and_asks_nobody_to_wake_it(
+    hub: DataHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    naps: list[float] = []
+
+    def nap(seconds: float) -> None:
+        naps.append(seconds)
+        if len(naps) % 3 == 0:
+            hub.update_tick(tick(len(naps)))
+
+    def woken(*asked: object) -> bool:
+        raise AssertionError(f"a futex wait: {asked}")
+
+    clock = SimpleNamespace(monotonic=time.monotonic, monotonic_ns=time.monotonic_ns, sleep=nap)
+    monkeypatch.setattr("tapehub.hub.stream.time", clock)
+    monkeypatch.setattr(DataHub, "_wait", woken)
+    with hub.stream(wait="sleep") as stream:
+        assert len(stream.poll(timeout_s=30)) == 1
+        assert len(naps) == 3
+        next(stream)
+        assert len(naps) == 6
+        assert set(naps) == {naps[0]}
+    with hub.stream(kinds=["tick", "interval"], wait="sleep") as stream:
+        next(stream)
+        assert len(naps) == 9
 
 
 def test_poll_waits_as_long_as_it_is_told(hub: DataHub) -> None:

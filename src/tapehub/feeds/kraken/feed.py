@@ -33,10 +33,10 @@ class KrakenFeed(LiveFeed):
     a ceiling on the waits. Kraken numbers no ticker messages: what is lost while disconnected is lost silently.
 
     Args:
-        symbols: any of the instruments' names.
+        symbols: any of the instruments' names; none for `SYMBOLS`.
         url: of another server that speaks the same.
-        clock: ns UTC, for `ts_recv`.
-        random: draws the jitter.
+        now: ns UTC, for `ts_recv`.
+        rng: draws the jitter.
         backoff: how to space connection attempts, in place of half a second doubled up to 30 s.
 
     Raises:
@@ -48,11 +48,11 @@ class KrakenFeed(LiveFeed):
 
     def __init__(
         self,
-        symbols: Iterable[str] = SYMBOLS,
+        symbols: Iterable[str] = (),
         *,
         url: str = URL,
-        clock: Callable[[], int] = time.time_ns,
-        random: Random | None = None,
+        now: Callable[[], int] = time.time_ns,
+        rng: Random | None = None,
         ping_after_s: float = 3.0,
         silence_s: float = 10.0,
         backoff: Backoff | None = None,
@@ -63,13 +63,13 @@ class KrakenFeed(LiveFeed):
             raise ConfigError(
                 f"ping_after_s {ping_after_s:g}, silence_s {silence_s:g}: expected 0 < ping_after < silence"
             )
-        self._protocol = Protocol(symbols)
+        self._protocol = Protocol(tuple(symbols) or SYMBOLS)
         self.symbols = self._protocol.symbols
         self._url = url
-        self._clock = clock
+        self._now = now
         self._ping_after_s = ping_after_s
         self._silence_s = silence_s
-        self._backoff = backoff or Backoff(random or Random())
+        self._backoff = backoff or Backoff(rng or Random())
         self._wake: asyncio.Event | None = None
         self._reopen = ""
         self._renew: set[str] = set()
@@ -131,7 +131,7 @@ class KrakenFeed(LiveFeed):
         wake.clear()  # what was asked of the connection before is done by this one
         self._reopen, pinged = "", False
         self._renew.clear()
-        for event in self._protocol.opened(self._clock()):
+        for event in self._protocol.opened(self._now()):
             yield event
         waking, receiving = loop.create_task(wake.wait()), loop.create_task(link.recv(decode=False))
         try:
@@ -152,7 +152,7 @@ class KrakenFeed(LiveFeed):
                         self._protocol.resubscribe(tuple(self._renew))
                         self._renew.clear()
                 if receiving.done():
-                    for event in self._protocol.receive(receiving.result(), self._clock()):
+                    for event in self._protocol.receive(receiving.result(), self._now()):
                         yield event
                     receiving = loop.create_task(link.recv(decode=False))
                     # Read after the consumer is done with it: the time it took is none of the venue's silence.
@@ -168,7 +168,7 @@ class KrakenFeed(LiveFeed):
             await asyncio.gather(waking, receiving, return_exceptions=True)
 
     def _disconnected(self, why: str) -> Status:
-        return Status(StatusKind.DISCONNECTED, self.symbols, self._clock(), why)
+        return Status(StatusKind.DISCONNECTED, self.symbols, self._now(), why)
 
 
 async def _close(link: ClientConnection) -> None:

@@ -4,7 +4,7 @@
 
 The schema's metadata name the instrument, ``EUR/USD.DUKA``: symbol and venue. Older files made their times of float
 seconds, which is off by some hundred nanoseconds, so times are rounded to the millisecond. Files written with
-128-bit prices are refused. Needs pyarrow (``tapehub[archive]``).
+128-bit prices are refused. Needs pyarrow (``tapehub[frames]``).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def open_nautilus(content: Content, options: Options) -> Recording:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError as error:
-        raise MissingExtra("pyarrow", "archive", f"reading {content.path}") from error
+        raise MissingExtra("pyarrow", "frames", f"reading {content.path}") from error
     path = content.path
 
     def open_file() -> Any:

@@ -30,10 +30,14 @@ print(json.dumps({"account": session.account, "shown": repr(session), "cst": ses
 """
 
 
-def test_another_process_uses_the_session_without_a_login(tmp_path: Path) -> None:
-    place = tmp_path / "ig.sock"
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """Give the path of a socket in a directory that is the user's alone: from any other nothing is lent."""
     tmp_path.chmod(0o700)
+    return tmp_path / "ig.sock"
 
+
+def test_another_process_uses_the_session_without_a_login(place: Path) -> None:
     async def test() -> None:
         async with watching(("EUR_USD",), settings={"lend": True, "lend_at": place}) as watched:
             await watched.flowing(("EUR_USD",))
@@ -57,10 +61,7 @@ def test_another_process_uses_the_session_without_a_login(tmp_path: Path) -> Non
     asyncio.run(test())
 
 
-def test_tokens_that_were_renewed_are_the_ones_lent(tmp_path: Path) -> None:
-    place = tmp_path / "ig.sock"
-    tmp_path.chmod(0o700)
-
+def test_tokens_that_were_renewed_are_the_ones_lent(place: Path) -> None:
     async def test() -> None:
         async with watching(("EUR_USD",), settings={"lend": True, "lend_at": place}) as watched:
             await watched.flowing(("EUR_USD",))
@@ -75,9 +76,7 @@ def test_tokens_that_were_renewed_are_the_ones_lent(tmp_path: Path) -> None:
     asyncio.run(test())
 
 
-def test_another_users_process_gets_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    place = tmp_path / "ig.sock"
-    tmp_path.chmod(0o700)
+def test_another_users_process_gets_nothing(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     login = Login("ACC", "https://stream", "https://rest", "the-cst", "the-xst", 1)
 
     async def test() -> None:
@@ -126,16 +125,13 @@ def test_without_a_collector_the_message_says_how_to_start_one(tmp_path: Path) -
         tapehub.ig.session(path=tmp_path / "none.sock")
 
 
-def test_a_socket_left_by_a_dead_collector_is_replaced_and_a_live_one_is_not(tmp_path: Path) -> None:
-    tmp_path.chmod(0o700)
-    path = tmp_path / "ig.sock"
-
+def test_a_socket_left_by_a_dead_collector_is_replaced_and_a_live_one_is_not(place: Path) -> None:
     with socket.socket(socket.AF_UNIX) as alive:
-        alive.bind(str(path))
+        alive.bind(str(place))
         alive.listen()
-        assert lending._answers(path)
-    assert path.exists()
-    assert not lending._answers(path)
+        assert lending._answers(place)
+    assert place.exists()
+    assert not lending._answers(place)
 
 
 def test_the_usual_place_is_the_users_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -145,10 +141,7 @@ def test_the_usual_place_is_the_users_own(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert f"tapehub-{os.getuid()}" in str(lending.socket_path("live"))
 
 
-def test_a_borrower_that_says_which_tokens_failed_gets_others(tmp_path: Path) -> None:
-    place = tmp_path / "ig.sock"
-    tmp_path.chmod(0o700)
-
+def test_a_borrower_that_says_which_tokens_failed_gets_others(place: Path) -> None:
     async def test() -> None:
         async with watching(("EUR_USD",), settings={"lend": True, "lend_at": place}) as watched:
             await watched.flowing(("EUR_USD",))
@@ -166,10 +159,7 @@ def test_a_borrower_that_says_which_tokens_failed_gets_others(tmp_path: Path) ->
     asyncio.run(test())
 
 
-def test_what_was_vouched_for_long_ago_is_asked_about_before_it_is_lent(tmp_path: Path) -> None:
-    place = tmp_path / "ig.sock"
-    tmp_path.chmod(0o700)
-
+def test_what_was_vouched_for_long_ago_is_asked_about_before_it_is_lent(place: Path) -> None:
     async def test() -> None:
         settings = {"lend": True, "lend_at": place, "lend_unasked_s": 0.0}
         async with watching(("EUR_USD",), settings=settings) as watched:
@@ -194,18 +184,15 @@ def test_tokens_are_checked_while_nobody_needs_them() -> None:
     asyncio.run(test())
 
 
-def test_a_borrower_of_an_earlier_version_asks_nothing_and_gets_the_session(tmp_path: Path) -> None:
-    tmp_path.chmod(0o700)
-    path = tmp_path / "ig.sock"
-
+def test_a_borrower_of_an_earlier_version_asks_nothing_and_gets_the_session(place: Path) -> None:
     def ask() -> bytes:
         with socket.socket(socket.AF_UNIX) as line:
             line.settimeout(5)
-            line.connect(str(path))
+            line.connect(str(place))
             return line.recv(65_536)
 
     async def test() -> None:
-        lender = lending.Lender(path)
+        lender = lending.Lender(place)
         lender.lend(Login("ACC", "https://stream", "https://rest", "the-cst", "the-xst", 1), CREDENTIALS)
         try:
             assert json.loads(await asyncio.to_thread(ask))["cst"] == "the-cst"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from tapehub.agents.records import AgentRecord, Order, Output, cause_word
 from tapehub.agents.run import Run
 from tapehub.agents.search import Found, between
-from tapehub.errors import Diverged, HubError
+from tapehub.errors import Diverged
 from tapehub.hub import blobs
 from tapehub.model.records import NO_INSTRUMENT, Kind
 

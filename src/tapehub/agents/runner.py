@@ -17,9 +17,9 @@ from tapehub.agents.lags import Lags
 from tapehub.agents.records import AgentRecord, identity
 from tapehub.agents.settings import RunSettings
 from tapehub.errors import ConfigError, HubError, HubHeld
+from tapehub.hub.clock import clock_of
 from tapehub.hub.paths import make_folder
 from tapehub.hub.reading import STATES
-from tapehub.model.policies import ClockMode
 from tapehub.model.records import Kind
 from tapehub.model.states import State
 
@@ -238,12 +238,11 @@ class Runner:
 def look_at(hub: DataHub, run: Run, symbol: str, now: int) -> tuple[str, str, int] | None:
     """Look at the hub itself: code, reason and clock reading where it refuses what the log permits."""
     late_s = run.settings.gate.late_s
-    clock = hub.now()
-    told = hub._hub_state()
-    if int(told["clock_mode"]) != ClockMode.EVENT:  # which has no time but that of the log
-        rate = float(told["rate"]) if int(told["clock_mode"]) == ClockMode.VIRTUAL else 1.0
+    reading = clock_of(hub)
+    clock = reading.now_ns
+    if reading.rate:  # one that events move has no time but that of the log
         behind_s = (clock - now) / 1e9
-        if behind_s > late_s * max(rate, 1.0):
+        if behind_s > late_s * max(reading.rate, 1.0):
             return "late", f"the run is {behind_s:.3f} s behind the hub clock, expected at most {late_s:g} s", clock
     state = hub.state(symbol, run.watched.get(symbol) or None)
     if state in _REFUSING:

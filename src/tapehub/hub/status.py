@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tapehub.hub import accounts, marks, reading, retention
+from tapehub.hub.clock import clock_of
 from tapehub.hub.naming import symbol_of
 from tapehub.model.calendars import CalendarId
-from tapehub.model.policies import ClockMode
 from tapehub.model.records import INSTRUMENT, NO_INSTRUMENT, SOURCE, Kind
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def check_staleness(hub: DataHub, symbol: str, max_age_seconds: dict[str, float]
 
 def get_status(hub: DataHub) -> dict[str, Any]:
     """Describe the whole hub. The keys of the first release come first and keep their meaning."""
-    state = hub._hub_state()
+    state, clock = hub._hub_state(), clock_of(hub)
     channels = hub._channels()
     totals = dict.fromkeys(("ticks", "received", "warm", "built", "flow"), 0)
     late = {"late_applied": 0, "late_unapplied": 0, "superseded_ticks": 0, "corrected": 0}
@@ -137,9 +137,8 @@ def get_status(hub: DataHub) -> dict[str, Any]:
         "checkpoint": int(state["checkpoint"]),
         "repairs": int(state["repairs"]),
         "clock": {
-            "mode": ClockMode(int(state["clock_mode"])).name.lower(),
-            "now": datetime.fromtimestamp(hub.now() / 1e9, UTC),
-            "rate": float(state["rate"]) if int(state["clock_mode"]) == ClockMode.VIRTUAL else 1.0,
+            **clock.to_dict(),
+            "now": datetime.fromtimestamp(clock.now_ns / 1e9, UTC),
             "watermark_ns": int(state["watermark_ns"]),
             "closed_by": "server" if int(state["watermark_mode"]) else "ticks",
         },

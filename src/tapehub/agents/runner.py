@@ -17,7 +17,9 @@ from tapehub.agents.lags import Lags
 from tapehub.agents.records import AgentRecord, identity
 from tapehub.agents.settings import RunSettings
 from tapehub.errors import ConfigError, HubError, HubHeld
+from tapehub.hub import cursors
 from tapehub.hub.clock import clock_of
+from tapehub.hub.lineage import identity_of
 from tapehub.hub.paths import make_folder
 from tapehub.hub.reading import STATES
 from tapehub.model.records import Kind
@@ -151,11 +153,7 @@ class Runner:
 
     def _keep_log(self, position: int) -> None:
         """Hold the log from the run's beginning on: a restart reads it again."""
-        folder = self.hub.path / "cursors"
-        make_folder(folder)
-        temporary = folder / f".agent-{self.name}.tmp"
-        temporary.write_text(f"{position}\n")
-        temporary.replace(folder / f"agent-{self.name}")
+        cursors.keep(self.hub.path, _cursor(self.name), position, identity_of(self.hub))
 
     # ------------------------------------------------------------ running
 
@@ -267,7 +265,11 @@ def live_look(hub: DataHub, run: Run, written: Written) -> Look:
 
 def release_log(hub: DataHub, name: str) -> None:
     """Let retention have the log that a run of this name held back."""
-    (hub.path / "cursors" / f"agent-{name}").unlink(missing_ok=True)
+    cursors.drop(hub.path, _cursor(name))
+
+
+def _cursor(name: str) -> str:
+    return f"agent-{name}"
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The cursors of durable streams, a file each in ``<hub>/cursors``: ``position epoch hub_id``.
+"""The cursors of durable streams and of agents' runs, a file each in ``<hub>/cursors``: ``position epoch hub_id``.
 
 The position comes first, alone in files of older versions: retention and a recovery read it too (upkeep.hpp,
 recovery.hpp). A position without the history it counts means nothing once the tail was cut or the hub replaced.
@@ -13,7 +13,7 @@ from tapehub.errors import ConfigError
 from tapehub.hub.lineage import Identity
 from tapehub.hub.paths import make_folder
 
-__all__ = ["keep", "kept"]
+__all__ = ["drop", "keep", "kept"]
 
 _FOLDER = "cursors"
 
@@ -28,6 +28,11 @@ def keep(hub: Path, name: str, position: int, under: Identity) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(folder / name)
+
+
+def drop(hub: Path, name: str) -> None:
+    """Let go of the log that a cursor holds back; one that is not there is none."""
+    (hub / _FOLDER / name).unlink(missing_ok=True)
 
 
 def kept(hub: Path, name: str) -> tuple[int, Identity | None] | None:

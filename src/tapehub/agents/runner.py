@@ -20,7 +20,7 @@ from tapehub.errors import ConfigError, HubError, HubHeld
 from tapehub.hub import cursors
 from tapehub.hub.clock import clock_of
 from tapehub.hub.lineage import identity_of
-from tapehub.hub.paths import make_folder
+from tapehub.hub.paths import make_folder, make_own
 from tapehub.hub.reading import STATES
 from tapehub.model.records import Kind
 from tapehub.model.states import State
@@ -284,7 +284,7 @@ def only_one(hub: DataHub, name: str) -> Iterator[None]:
         raise ConfigError(f"agent name {name!r}: expected one that fits a file; give another with --as")
     folder = hub.path / "agents"
     make_folder(folder)
-    held = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    held = os.open(make_own(folder / f"{name}.lock"), os.O_RDWR | os.O_CLOEXEC)
     try:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)

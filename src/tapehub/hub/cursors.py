@@ -6,12 +6,11 @@ recovery.hpp). A position without the history it counts means nothing once the t
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from tapehub.errors import ConfigError
 from tapehub.hub.lineage import Identity
-from tapehub.hub.paths import make_folder
+from tapehub.hub.paths import make_folder, replace_file
 
 __all__ = ["drop", "keep", "kept"]
 
@@ -22,12 +21,7 @@ def keep(hub: Path, name: str, position: int, under: Identity) -> None:
     """Put a position on stable storage: what is before it may be dropped from the log now."""
     folder = hub / _FOLDER
     make_folder(folder)
-    temporary = folder / f".{name}.tmp"
-    with temporary.open("w") as file:
-        file.write(f"{position} {under.epoch} {under.hub_id}\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(folder / name)
+    replace_file(folder / name, f"{position} {under.epoch} {under.hub_id}\n", durable=True)
 
 
 def drop(hub: Path, name: str) -> None:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from tapehub.errors import MissingExtra, TapehubError
 from tapehub.gateway.routes.pipeline import quarantined_by
-from tapehub.gateway.silence import silent_s
 from tapehub.gateway.states import channel_states
 from tapehub.hub import reading
 from tapehub.hub.clock import clock_of
 from tapehub.hub.gapbook import gap_book
+from tapehub.hub.status import silent_s
 from tapehub.model.states import GapStatus, State
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,13 @@ from tapehub.model.records import INSTRUMENT, NO_INSTRUMENT, SOURCE, Kind
 if TYPE_CHECKING:
     from tapehub.hub.datahub import DataHub
 
-__all__ = ["check_staleness", "get_status", "instruments", "ledger", "readers", "server", "sources"]
+__all__ = [
+    "SERVER_BEATS_WITHIN_S", "check_staleness", "get_status", "instruments", "ledger", "readers",
+    "server", "silent_s", "sources",
+]  # fmt: skip
 
+SERVER_BEATS_WITHIN_S = 5.0
+"""It beats four times a second: one that was silent for longer is stopped, or has not had the machine for long."""
 DEFAULT_MAX_AGE_S = {"tick": 2.0, "candle": 120.0, "order_flow": 5.0}
 
 
@@ -164,6 +170,14 @@ def server(hub: DataHub) -> tuple[int, datetime, str] | None:
         return None
     pid, attached_ns, name = held
     return int(pid), datetime.fromtimestamp(attached_ns / 1e9, UTC), str(name)
+
+
+def silent_s(hub: DataHub) -> float:
+    """Give the seconds of real time since the server's last beat; 0 where there was none, or nobody can tell."""
+    beat = int(hub._hub_state()["server_heartbeat_ns"])
+    if not beat or not hasattr(time, "CLOCK_BOOTTIME"):
+        return 0.0
+    return max(0.0, (time.clock_gettime_ns(time.CLOCK_BOOTTIME) - beat) / 1e9)
 
 
 def ledger(hub: DataHub) -> dict[str, Any]:

@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from tapehub.errors import MissingExtra, TapehubError
-from tapehub.gateway.routes.pipeline import quarantined_by
 from tapehub.gateway.states import channel_states
 from tapehub.hub import reading
 from tapehub.hub.clock import clock_of
 from tapehub.hub.gapbook import gap_book
-from tapehub.hub.status import silent_s
+from tapehub.hub.status import quarantined_by, silent_s
 from tapehub.model.states import GapStatus, State
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tapehub.hub.datahub import DataHub
 
 __all__ = [
-    "SERVER_BEATS_WITHIN_S", "check_staleness", "get_status", "instruments", "ledger", "readers",
+    "SERVER_BEATS_WITHIN_S", "check_staleness", "get_status", "instruments", "ledger", "quarantined_by", "readers",
     "server", "silent_s", "sources",
 ]  # fmt: skip
 
@@ -223,3 +223,12 @@ def ledger(hub: DataHub) -> dict[str, Any]:
         "lost_in_producer": account.lost_in_producer,
         "balanced": applied == ticks and account.balanced,
     }
+
+
+def quarantined_by(ledger: dict[str, Any]) -> list[tuple[tuple[str, str], dict[str, Any]]]:
+    """Give what each feed last reported of each symbol: ((feed, symbol), counts)."""
+    return [
+        ((feed, symbol), counted)
+        for feed, symbols in ledger["feeds"].items()
+        for symbol, counted in symbols.items()
+    ]  # fmt: skip

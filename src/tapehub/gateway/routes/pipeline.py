@@ -17,8 +17,9 @@ from tapehub.gateway.streaming.broadcast import Broadcast
 from tapehub.hub import DataHub
 from tapehub.hub.accounts import account_of
 from tapehub.hub.latest import latest
+from tapehub.hub.status import quarantined_by
 
-__all__ = ["quarantined_by", "router"]
+__all__ = ["router"]
 
 router = APIRouter(tags=["for people"])
 
@@ -59,15 +60,6 @@ async def pipeline(here: Here) -> Response:
             }
         )
     )  # fmt: skip
-
-
-def quarantined_by(ledger: dict[str, Any]) -> list[tuple[tuple[str, str], dict[str, Any]]]:
-    """Give what each feed last reported of each symbol: ((feed, symbol), counts)."""
-    return [
-        ((feed, symbol), counted)
-        for feed, symbols in ledger["feeds"].items()
-        for symbol, counted in symbols.items()
-    ]  # fmt: skip
 
 
 def _feeds(hub: DataHub) -> list[dict[str, Any]]:

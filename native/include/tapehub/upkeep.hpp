@@ -189,6 +189,7 @@ inline void Hub::drop_old_segments() {
   const Retention keep = at_.retention();
   u64 released = UINT64_MAX;
   for (const std::string& name : at_.home().names_in("cursors")) {
+    if (name.starts_with(".")) continue;  // being written, or left so by a process that was killed: nobody's position
     const std::string text = at_.home().read("cursors/" + name);
     if (!text.empty()) released = std::min<u64>(released, std::strtoull(text.c_str(), nullptr, 10));
   }

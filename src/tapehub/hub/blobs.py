@@ -8,14 +8,11 @@ removed: what the views name (the calendars' session tables) outlives the segmen
 from __future__ import annotations
 
 import hashlib
-import os
-import stat
-import threading
 from pathlib import Path
 from typing import Final
 
 from tapehub.errors import HubCorrupt
-from tapehub.hub.paths import make_folder
+from tapehub.hub.paths import make_folder, replace_file
 
 __all__ = ["BLOB_FLAG", "PAYLOAD_MAX", "fetch", "keep", "load", "store"]
 
@@ -38,14 +35,7 @@ def store(hub_path: Path, data: bytes) -> str:
     target = folder / name
     if not _holds(target, data):
         make_folder(folder)
-        temporary = folder / f".{name}.{os.getpid()}.{threading.get_ident()}"
-        shared = stat.S_IRGRP if folder.stat().st_mode & stat.S_ISGID else 0
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(data)
-            os.fchmod(file.fileno(), 0o600 | shared)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
+        replace_file(target, data, durable=True)
     return name
 
 

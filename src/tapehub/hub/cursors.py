@@ -1,4 +1,4 @@
-"""The cursors of durable streams, a file each in ``<hub>/cursors``: ``position epoch hub_id``.
+"""The cursors of durable streams and of agents' runs, a file each in ``<hub>/cursors``: ``position epoch hub_id``.
 
 The position comes first, alone in files of older versions: retention and a recovery read it too (upkeep.hpp,
 recovery.hpp). A position without the history it counts means nothing once the tail was cut or the hub replaced.
@@ -6,14 +6,13 @@ recovery.hpp). A position without the history it counts means nothing once the t
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from tapehub.errors import ConfigError
 from tapehub.hub.lineage import Identity
-from tapehub.hub.paths import make_folder
+from tapehub.hub.paths import make_folder, replace_file
 
-__all__ = ["keep", "kept"]
+__all__ = ["drop", "keep", "kept"]
 
 _FOLDER = "cursors"
 
@@ -22,12 +21,12 @@ def keep(hub: Path, name: str, position: int, under: Identity) -> None:
     """Put a position on stable storage: what is before it may be dropped from the log now."""
     folder = hub / _FOLDER
     make_folder(folder)
-    temporary = folder / f".{name}.tmp"
-    with temporary.open("w") as file:
-        file.write(f"{position} {under.epoch} {under.hub_id}\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(folder / name)
+    replace_file(folder / name, f"{position} {under.epoch} {under.hub_id}\n", durable=True)
+
+
+def drop(hub: Path, name: str) -> None:
+    """Let go of the log that a cursor holds back; one that is not there is none."""
+    (hub / _FOLDER / name).unlink(missing_ok=True)
 
 
 def kept(hub: Path, name: str) -> tuple[int, Identity | None] | None:

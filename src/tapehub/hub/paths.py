@@ -1,15 +1,16 @@
-"""Where a hub is."""
+"""Where a hub is, and how the files beside its log are made and replaced."""
 
 from __future__ import annotations
 
 import grp
 import os
 import stat
+import tempfile
 from pathlib import Path
 
 from tapehub.errors import ConfigError
 
-__all__ = ["file_mode", "group_id", "hub_path", "make_folder", "make_own"]
+__all__ = ["file_mode", "group_id", "hub_path", "make_folder", "make_own", "replace_file"]
 
 
 def hub_path(name: str | None = None) -> Path:
@@ -59,6 +60,38 @@ def make_own(path: Path) -> Path:
     if found.st_uid == os.getuid() and stat.S_IMODE(found.st_mode) != file_mode(path.parent):
         path.chmod(file_mode(path.parent))
     return path
+
+
+def replace_file(path: Path, data: bytes | str, *, durable: bool, mode: int | None = None) -> None:
+    """Replace a file at once: whoever reads it sees all of the old one or all of the new one, whoever dies meanwhile.
+
+    Any number of writers: each writes aside under a name of its own, and the last to end is the one that counts. With
+    one name for all, one of them renamed what another had half written.
+
+    Args:
+        data: all that it is to hold; a text as UTF-8.
+        durable: on stable storage, name and all, before this returns: two syncs. Without, a power loss may leave the
+            old one, the new one or an empty one.
+        mode: of the file; default is that of its folder's files: see `file_mode`.
+    """
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            os.fchmod(handle, file_mode(path.parent) if mode is None else mode)
+            file.write(data.encode() if isinstance(data, str) else data)
+            if durable:
+                file.flush()
+                os.fsync(handle)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    if durable:  # a name that is not stored yet is lost with the power, and a cursor that is lost starts at the head
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def file_mode(folder: Path) -> int:

@@ -84,14 +84,14 @@ class HubServer:
         hub._beat()
         state = hub._hub_state()
         grace = int(state["grace_ns"])
-        now = hub.now()
+        reading = clock.clock_of(hub)
+        now = reading.now_ns
         mark = (now - grace) // _SECOND * _SECOND
         if now > -(1 << 62) and mark > int(state["watermark_ns"]):
             hub.advance(mark + grace)
-        if int(state["clock_mode"]) == ClockMode.EVENT:
+        if not reading.rate:  # events move it: nobody can tell when it will have gone a second further
             return 0.05
-        rate = float(state["rate"]) if int(state["clock_mode"]) == ClockMode.VIRTUAL else 1.0
-        left_s = (mark + _SECOND + grace - now) / 1e9 / max(rate, 1e-9)
+        left_s = (mark + _SECOND + grace - now) / 1e9 / max(reading.rate, 1e-9)
         return min(max(left_s, 0.001), 0.25)
 
     def status(self) -> dict[str, Any]:

@@ -54,7 +54,7 @@ class Stream:
         name: str = "",
         durable: bool = False,
     ) -> None:
-        if durable and (not name or "/" in name):
+        if durable and (not name or "/" in name or name.startswith(".")):  # so begin files that are being written
             raise ConfigError(
                 f"a durable stream is named {name!r}, expected a name that fits a file: its cursor is kept"
             )

@@ -11,25 +11,16 @@ import pytest
 from tapehub import ConfigError, DataHub, HubNotRunning, Lapped, Tick
 from tapehub.hub.astream import AsyncStream
 from tapehub.hub.stream import Stream
+from tests.models.damage import lose_lines
 from tests.models.market import drained, tick
 
 SMALL = {"create": True, "segment_lines": 1 << 10}
-LINE = 64
 
 
 def open_small(place: Path) -> DataHub:
     hub = DataHub.open(place, **SMALL)  # type: ignore[arg-type]
     hub.set_clock("event")
     return hub
-
-
-def lose_lines(place: Path, begin: int, end: int) -> None:
-    """Do what a power loss does: pages that were never stored read as zeros, and no checkpoint tells of them."""
-    with (place / "log" / "000000000000.tape").open("r+b") as file:
-        file.seek(begin * LINE)
-        file.write(bytes((end - begin) * LINE))
-    for name in ("checkpoint", "checkpoint.old"):
-        (place / name).unlink(missing_ok=True)
 
 
 def committed_beyond_the_cut(place: Path) -> tuple[int, int]:

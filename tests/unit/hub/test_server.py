@@ -3,6 +3,7 @@
 import os
 import re
 import threading
+import time
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from tapehub import DataHub
 from tapehub.errors import HubHeld
 from tapehub.hub.server import HubServer
+from tapehub.hub.status import silent_s
 from tests.models.intervals import SECOND, starts_of
 from tests.models.market import EUR, GBP, NINE, QUOTE, drained, quotes, tick
 from tests.models.recordings import lean_ticks
@@ -61,6 +63,16 @@ def test_a_beat_logs_one_watermark_a_second_of_the_hub_clock(tmp_path: Path) -> 
                 server.beat()
                 server.beat()
             assert [(one.ts_event - NINE) / SECOND for one in drained(stream)] == [4, 5, 6, 8]
+
+
+def test_a_server_is_silent_since_its_last_beat(hub: DataHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert silent_s(hub) == 0.0, "there was none"
+    with HubServer(hub.path) as server:
+        server.beat()
+        beat_ns = int(hub._hub_state()["server_heartbeat_ns"])
+        for later_ns, expected in ((0, 0.0), (44_000_000_000, 44.0), (-1, 0.0)):
+            monkeypatch.setattr(time, "clock_gettime_ns", lambda clock, at=beat_ns + later_ns: at)
+            assert silent_s(hub) == expected
 
 
 def test_an_interval_of_a_silent_symbol_ends_with_the_clock(tmp_path: Path) -> None:

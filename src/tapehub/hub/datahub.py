@@ -324,7 +324,8 @@ class DataHub(Hub):
         """Return the latest tick, or refuse.
 
         Raises:
-            StaleDataError: no tick, one older than ``max_age_s`` by the hub clock, or a state that is not fresh.
+            StaleDataError: no tick, one that is older than ``max_age_s`` or over a minute ahead by the hub clock, or a
+                state that is not fresh.
         """
         return reading.require_fresh(self, symbol, max_age_s)
 

@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from tapehub.hub import blobs, marks, reading
+from tapehub.hub.witness import is_believed
 from tapehub.model.records import Kind
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class Latest:
     def links(self, hub: DataHub) -> dict[str, dict[str, Any]]:
         """Give how each feed's connection stands, with ``ts``, and ``alive``: the process that said so is there."""
         return {
-            feed: {**told, "ts": ts, "alive": reading.is_believed(hub, signed)}
+            feed: {**told, "ts": ts, "alive": is_believed(hub, signed)}
             for feed, (ts, signed, told) in list(self._links.items())
         }
 

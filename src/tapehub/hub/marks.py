@@ -30,6 +30,7 @@ import numpy as np
 
 from tapehub.hub import blobs, reading
 from tapehub.hub.naming import symbol_of
+from tapehub.hub.witness import witness
 from tapehub.model.records import NO_INSTRUMENT, GapFlag, Kind
 from tapehub.model.states import GapStatus, State
 
@@ -73,7 +74,7 @@ def state(
     return hub._publish_record(
         int(Kind.STATE),
         at_ns,
-        fixed1=int(found) | reading.witness(hub),
+        fixed1=int(found) | witness(hub),
         fixed2=max(0, at_ns if since_ns is None else since_ns),
         instrument=instrument,
         source=number,
@@ -272,7 +273,7 @@ def feed_link(hub: DataHub, source: str, told: dict[str, Any], at_ns: int) -> in
     """Log how a feed's connection stands; this process answers for it. Returns the sequence number."""
     number = hub._define_source(source[:31])
     flags, payload = blobs.keep(hub.path, json.dumps({"feed": source, **told}, separators=(",", ":")).encode())
-    fixed1 = LINK | reading.witness(hub)
+    fixed1 = LINK | witness(hub)
     return hub._publish_record(int(Kind.LEDGER), at_ns, fixed1=fixed1, source=number, flags=flags, payload=payload)
 
 

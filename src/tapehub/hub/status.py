@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tapehub.hub import accounts, marks, reading, retention
+from tapehub.hub.ages import is_within
 from tapehub.hub.clock import clock_of
 from tapehub.hub.naming import symbol_of
 from tapehub.model.calendars import CalendarId
@@ -63,7 +64,7 @@ def _arrivals(block: Any, rare: Any) -> dict[str, int]:
 
 
 def check_staleness(hub: DataHub, symbol: str, max_age_seconds: dict[str, float] | None) -> dict[str, bool]:
-    """Flag each kind of data that is older than its limit, or absent."""
+    """Flag each kind of data that is older than its limit, of another time line, or absent."""
     limits = DEFAULT_MAX_AGE_S if max_age_seconds is None else max_age_seconds
     channel = reading.find_channel(hub, symbol)
     if channel is None:
@@ -74,7 +75,7 @@ def check_staleness(hub: DataHub, symbol: str, max_age_seconds: dict[str, float]
     tick = int(block["latest"]["ts_event"]) if int(block["latest"]["seq"]) else 0
     ages = {kind: (now - at) / 1e9 if at else float("inf") for kind, at in arrivals.items()}
     ages["tick"] = (now - tick) / 1e9 if tick else float("inf")
-    return {kind: ages.get(kind, float("inf")) > limit for kind, limit in limits.items()}
+    return {kind: not is_within(ages.get(kind, float("inf")), limit) for kind, limit in limits.items()}
 
 
 def get_status(hub: DataHub) -> dict[str, Any]:

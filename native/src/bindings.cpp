@@ -53,6 +53,14 @@ void add_hub(nb::module_& m) {
       .def_prop_ro("_incarnation", &PyHub::incarnation)
       .def_prop_ro("_directory", &PyHub::directory)
       .def_prop_ro("_left", &PyHub::left)
+      // A descriptor of this very hub's directory, for the caller to close, and the incarnation that it is of.
+      .def("_open_home", [](PyHub& self) {
+        const Directory& home = self.live().at().home();
+        const File opened = home.open(".", O_RDONLY | O_DIRECTORY);
+        const int fd = ::fcntl(opened.fd(), F_DUPFD_CLOEXEC, 0);
+        if (fd < 0) fail_errno("open", home.path());
+        return std::make_pair(fd, self.incarnation());
+      })
       .def("_head", [](PyHub& self) { return peek_acquire(self.live().hot().head); })
       .def("now", [](PyHub& self) { return self.live().now(); },
            "Return the hub clock's reading: int64 ns UTC. It is the clock of ages, states and lateness in every process.")
@@ -147,7 +155,7 @@ void add_hub(nb::module_& m) {
       // publishing
       .def("_publish_array", &publish_array, "array"_a, "offsets"_a, "channels"_a, "flags"_a)
       .def("_publish_record", &publish_record, "kind"_a, "ts_event"_a = 0, "ts_recv"_a = 0, "fixed1"_a = 0, "fixed2"_a = 0,
-           "instrument"_a = kNone16, "source"_a = 0, "flags"_a = 0, "payload"_a = nb::bytes("", 0))
+           "instrument"_a = kNone16, "source"_a = 0, "flags"_a = 0, "payload"_a = nb::bytes("", 0), "incarnation"_a = 0)
       .def("_flush", [](PyHub& self) {
         Hub& hub = self.live();
         const PyHub::Call call(self);

@@ -38,7 +38,7 @@ nb::bytes bytes_of(const Row& shared) {
 std::pair<u64, std::string> publish_array(PyHub& python, nb::handle array, const std::array<i64, 7>& offsets,
                                           const std::vector<u16>& channels, u8 flags);
 u64 publish_record(PyHub& python, u8 kind, i64 ts_event, i64 ts_recv, u64 fixed1, u64 fixed2, u16 instrument, u8 source,
-                   u8 flags, nb::bytes payload);
+                   u8 flags, nb::bytes payload, u64 incarnation);
 
 // reading.cpp
 u64 read_candles(PyHub& python, u16 channel, u32 frame, u64 limit, i64 from, i64 to, bool forming, Bytes out);

@@ -383,6 +383,7 @@
         source: int = 0,
         flags: int = 0,
         payload: bytes = b"",
+        incarnation: int = 0,
     ) -> int: ...
 
 ^tapehub._native.Hub._read_candles$:

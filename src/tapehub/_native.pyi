@@ -431,6 +431,8 @@ class Hub:
     @property
     def _left(self) -> tuple[int, int]: ...
 
+    def _open_home(self) -> tuple[int, int]: ...
+
     def _head(self) -> int: ...
 
     def now(self) -> int:
@@ -495,6 +497,7 @@ class Hub:
         source: int = 0,
         flags: int = 0,
         payload: bytes = b"",
+        incarnation: int = 0,
     ) -> int: ...
 
     def _flush(self) -> int: ...

@@ -194,7 +194,7 @@ class LogReader:
         elif kind == Kind.ORDER_FLOW:
             body = self._hub._order_flow_object(seq)
         elif flags & blobs.BLOB_FLAG:
-            payload = blobs.load(self._hub.path, flags, payload)
+            payload = blobs.load(self._hub, flags, payload)
         symbol = "" if instrument == NO_INSTRUMENT else self._symbol(instrument)
         return Entry(seq, kind, ts_event, ts_publish, symbol, self._source(source), one, two, flags, payload, body)
 
@@ -266,21 +266,19 @@ class RunLog:
 
     def write(self, kind: Kind, ts: int, two: int, symbol: str, payload: bytes) -> int:
         """Publish a record of the run."""
-        instrument, source = NO_INSTRUMENT, 0
-        found = self._hub._find(symbol) if symbol else None
-        if found is not None:
-            instrument, source = self._hub._channels()[found[1]]
-        flags, kept = blobs.keep(self._hub.path, payload)
-        return self._hub._publish_record(
-            int(kind),
-            ts,
-            fixed1=self._run.number,
-            fixed2=two,
-            instrument=instrument,
-            source=source,
-            flags=flags,
-            payload=kept,
-        )
+        hub = self._hub
+
+        def publish(flags: int, kept: bytes, incarnation: int) -> int:
+            instrument, source = NO_INSTRUMENT, 0
+            found = hub._find(symbol) if symbol else None
+            if found is not None:
+                instrument, source = hub._channels()[found[1]]
+            return hub._publish_record(
+                int(kind), ts, fixed1=self._run.number, fixed2=two, instrument=instrument, source=source, flags=flags,
+                payload=kept, incarnation=incarnation,
+            )  # fmt: skip
+
+        return blobs.keep(hub, payload, publish)
 
 
 def _short(payload: bytes) -> str:
@@ -308,7 +306,7 @@ def between(hub: DataHub, kinds: Iterable[Kind], position: int, stop: int) -> It
         record = hub._record(other) if other else None
         if record is not None:
             cause, ordinal = split_cause(record[6])
-            payload = blobs.load(hub.path, record[9], record[10])
+            payload = blobs.load(hub, record[9], record[10])
             yield Found(other, record[0], record[2], record[4], record[5], cause, ordinal, payload)
         if after <= position:
             if not oldest:

@@ -19,6 +19,7 @@ from tapehub.agents.settings import RunSettings
 from tapehub.errors import ConfigError, HubError, HubHeld
 from tapehub.hub import cursors
 from tapehub.hub.clock import clock_of
+from tapehub.hub.home import home_of
 from tapehub.hub.lineage import identity_of
 from tapehub.hub.paths import make_folder, make_own
 from tapehub.hub.reading import STATES
@@ -153,7 +154,7 @@ class Runner:
 
     def _keep_log(self, position: int) -> None:
         """Hold the log from the run's beginning on: a restart reads it again."""
-        cursors.keep(self.hub.path, _cursor(self.name), position, identity_of(self.hub))
+        cursors.keep(home_of(self.hub), _cursor(self.name), position, identity_of(self.hub))
 
     # ------------------------------------------------------------ running
 
@@ -265,7 +266,7 @@ def live_look(hub: DataHub, run: Run, written: Written) -> Look:
 
 def release_log(hub: DataHub, name: str) -> None:
     """Let retention have the log that a run of this name held back."""
-    cursors.drop(hub.path, _cursor(name))
+    cursors.drop(home_of(hub), _cursor(name))
 
 
 def _cursor(name: str) -> str:

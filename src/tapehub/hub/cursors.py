@@ -6,39 +6,41 @@ recovery.hpp). A position without the history it counts means nothing once the t
 
 from __future__ import annotations
 
-from pathlib import Path
+from contextlib import suppress
 
 from tapehub.errors import ConfigError
+from tapehub.hub.home import Home
 from tapehub.hub.lineage import Identity
-from tapehub.hub.paths import make_folder, replace_file
 
 __all__ = ["drop", "keep", "kept"]
 
 _FOLDER = "cursors"
 
 
-def keep(hub: Path, name: str, position: int, under: Identity) -> None:
-    """Put a position on stable storage: what is before it may be dropped from the log now."""
-    folder = hub / _FOLDER
-    make_folder(folder)
-    replace_file(folder / name, f"{position} {under.epoch} {under.hub_id}\n", durable=True)
+def keep(home: Home, name: str, position: int, under: Identity) -> None:
+    """Put a position on stable storage: what is before it may be dropped from the log now.
+
+    Of a hub that was deleted there is nothing to keep: the next read says so, or goes on in the one in its place.
+    """
+    with suppress(FileNotFoundError):
+        home.replace(_FOLDER, name, f"{position} {under.epoch} {under.hub_id}\n")
 
 
-def drop(hub: Path, name: str) -> None:
+def drop(home: Home, name: str) -> None:
     """Let go of the log that a cursor holds back; one that is not there is none."""
-    (hub / _FOLDER / name).unlink(missing_ok=True)
+    home.remove(_FOLDER, name)
 
 
-def kept(hub: Path, name: str) -> tuple[int, Identity | None] | None:
+def kept(home: Home, name: str) -> tuple[int, Identity | None] | None:
     """Read a position back; the history it counts is None in a file of an older version, which did not say it.
 
     Raises:
         ConfigError: the file holds something else.
     """
-    path = hub / _FOLDER / name
-    if not path.exists():
+    text = home.read(_FOLDER, name)
+    if text is None:
         return None
-    words = path.read_text(errors="replace").split()
+    words = text.decode(errors="replace").split()
     try:
         if len(words) == 1:
             return int(words[0]), None
@@ -46,5 +48,6 @@ def kept(hub: Path, name: str) -> tuple[int, Identity | None] | None:
         return int(position), Identity(hub_id, int(epoch))
     except ValueError:
         raise ConfigError(
-            f'cursor {path} holds {" ".join(words)[:80]!r}, expected "position epoch hub_id"; remove it to begin anew'
+            f'cursor {home.path / _FOLDER / name} holds {" ".join(words)[:80]!r}, expected "position epoch hub_id"; '
+            f"remove it to begin anew"
         ) from None

@@ -70,7 +70,7 @@ class Latest:
         if int(record[0]) == Kind.QUARANTINE:
             self._quarantined.append((int(record[2]), int(record[5]), bytes(record[10])))
         elif int(record[5]) & 0xFF == marks.LINK:
-            told = json.loads(blobs.load(hub.path, record[9], record[10]))
+            told = json.loads(blobs.load(hub, record[9], record[10]))
             self._links[told.pop("feed")] = (int(record[2]), int(record[5]), told)
 
     def links(self, hub: DataHub) -> dict[str, dict[str, Any]]:

@@ -168,14 +168,18 @@ def _check_order_flow(metrics: OrderFlowMetrics) -> None:
 
 def note(hub: DataHub, text: str, symbol: str | None) -> int:
     """Publish a remark; what is too long for a record goes into a blob."""
-    instrument, source = NO_INSTRUMENT, 0
-    if symbol is not None:
-        channel = hub._names.primary(symbol)
-        instrument, source = hub._channels()[channel]
-    flags, payload = blobs.keep(hub.path, text.encode())
-    return hub._publish_record(
-        int(Kind.NOTE), hub.now(), instrument=instrument, source=source, flags=flags, payload=payload
-    )
+
+    def publish(flags: int, payload: bytes, incarnation: int) -> int:
+        instrument, source = NO_INSTRUMENT, 0
+        if symbol is not None:
+            channel = hub._names.primary(symbol)
+            instrument, source = hub._channels()[channel]
+        return hub._publish_record(
+            int(Kind.NOTE), hub.now(), instrument=instrument, source=source, flags=flags, payload=payload,
+            incarnation=incarnation,
+        )  # fmt: skip
+
+    return blobs.keep(hub, text.encode(), publish)
 
 
 def clear(hub: DataHub, symbol: str) -> int:

@@ -14,6 +14,7 @@ from tapehub._native import Follower
 from tapehub.errors import ConfigError, HubClosed, HubError, Lapped
 from tapehub.hub import blobs, cursors
 from tapehub.hub.batch import Batch
+from tapehub.hub.home import home_of
 from tapehub.hub.intervals import IntervalWatch
 from tapehub.hub.lineage import Identity, identity_of, parted
 from tapehub.hub.naming import symbol_of
@@ -85,7 +86,7 @@ class Stream:
         hub = self._hub
         oldest = int(hub._hub_state()["oldest"])
         if self._durable and start == "now":
-            kept = cursors.kept(hub.path, self._name)
+            kept = cursors.kept(home_of(hub), self._name)
             if kept is not None:
                 return self._resume(*kept)
         if start == "now":
@@ -111,6 +112,8 @@ class Stream:
         return min(position, parted(self._hub, under.epoch))
 
     def _attach(self, position: int | None) -> None:
+        self._home = home_of(self._hub)  # kept when the process goes over to another hub, until this stream does
+        self._incarnation = self._home.incarnation
         self._watch: IntervalWatch | None = None
         if self._wants_intervals:
             self._watch = IntervalWatch(self._hub, self._channels(), self._timeframes, position)
@@ -118,7 +121,6 @@ class Stream:
         elif position is None:
             position = self._hub.head
         self._follower = Follower(self._hub, position, self._kinds, self._channels(), self._spins)
-        self._incarnation = self._hub._incarnation
         self._ordinal = self._ordinal_at(position)
         self._cursor = self._hub._open_cursor(self._name, position)
 
@@ -330,7 +332,7 @@ class Stream:
                     symbol=symbol_of(hub, instrument) if known else "",
                     source=sources[source] if source < len(sources) else "",
                     fixed=(one, two),
-                    payload=blobs.load(hub.path, flags, payload),
+                    payload=blobs.load(hub, flags, payload),
                 )
             )
         if self._watch and INTERVAL_KINDS >> kind & 1:
@@ -367,10 +369,13 @@ class Stream:
     # ------------------------------------------------------------ life
 
     def commit(self) -> None:
-        """Keep the position of a durable stream on disk; what is before it may be dropped."""
+        """Keep the position of a durable stream on disk; what is before it may be dropped.
+
+        Each name has one owner at a time: of two streams of one name, the last to commit is the one that counts.
+        """
         if not self._durable:
             raise ConfigError("this stream is not durable: open it with durable=True and a name")
-        cursors.keep(self._hub.path, self._name, self._position, self._under)
+        cursors.keep(self._home, self._name, self._position, self._under)
 
     def close(self) -> None:
         """Give the reader's place back."""

@@ -13,6 +13,7 @@ from tapehub.agents.journal import newest, read_run, runs
 from tapehub.agents.records import AgentRecord
 from tapehub.errors import HubHeld
 from tapehub.hub.cursors import kept
+from tapehub.hub.home import home_of
 from tapehub.hub.lineage import Identity, identity_of
 from tapehub.model.records import Kind
 from tests.models.damage import lose_lines
@@ -70,17 +71,17 @@ def test_run_goes_on_in_a_new_epoch_and_its_cursor_counts_that_one(hub_dir: Path
                 while runner.step(0):
                     pass
             begun, head = runner.run, hub.head
-        assert kept(hub_dir, f"agent-{runner.name}") == (begun.warm, identity_of(hub))
+        assert kept(home_of(hub), f"agent-{runner.name}") == (begun.warm, identity_of(hub))
     lose_lines(hub_dir, head - 200, head)
     with DataHub.open(hub_dir) as hub, Runner(hub, [ThreeUp()], ["ThreeUp"]) as runner:
         assert (hub.epoch, runner.run.id) == (2, begun.id)
-        assert kept(hub_dir, f"agent-{runner.name}") == (begun.warm, Identity(hub.hub_id, 2))
+        assert kept(home_of(hub), f"agent-{runner.name}") == (begun.warm, Identity(hub.hub_id, 2))
         for batch in batches[-2:]:
             publish(hub, batch)
             while runner.step(0):
                 pass
         runner.end()
-        assert kept(hub_dir, f"agent-{runner.name}") is None
+        assert kept(home_of(hub), f"agent-{runner.name}") is None
         found = in_log(hub, runner.run)
         assert len(found) > 50
         assert plain(replayed(hub, runner.run, [ThreeUp()])) == found
@@ -95,7 +96,7 @@ def test_cursor_of_another_hub_is_not_that_of_a_run_that_begins(hub_dir: Path, t
         shutil.copytree(tmp_path / "before" / "cursors", hub_dir / "cursors")
         with Runner(hub, [ThreeUp()], ["ThreeUp"], rng=rng(2)) as runner:
             assert runner.run.number != before.number
-            assert kept(hub_dir, f"agent-{runner.name}") == (runner.run.warm, identity_of(hub))
+            assert kept(home_of(hub), f"agent-{runner.name}") == (runner.run.warm, identity_of(hub))
 
 
 class Fickle(ThreeUp):
@@ -310,7 +311,7 @@ def test_run_whose_log_is_gone_is_not_gone_on_with(hub_dir: Path, monkeypatch: p
     with event_hub(hub_dir) as hub:
         publish(hub, next(series(1, *DAY)))
         with Runner(hub, [Agent(symbols="EUR_USD", warmup=1)], ["Agent"]) as runner:
-            assert kept(hub.path, f"agent-{runner.name}") == (runner.run.warm, identity_of(hub))
+            assert kept(home_of(hub), f"agent-{runner.name}") == (runner.run.warm, identity_of(hub))
         again = [Agent(symbols="EUR_USD", warmup=1)]
         assert resumable(hub, "agent", again, ["Agent"], RunSettings())[0] == runner.run
         state = hub._hub_state()

@@ -216,3 +216,44 @@ def test_stream_of_a_hub_that_was_only_rebuilt_misses_and_repeats_nothing(hub_di
             time.sleep(0.01)
         seqs.append(hub.update_tick(tick(31)))
         assert moved(stream) == (seqs[10:], 0)
+
+
+def test_what_is_kept_of_a_hub_stays_with_it_when_another_takes_its_place(hub_dir: Path) -> None:
+    before, after = hub_dir.with_name("before"), hub_dir.with_name("after")
+    with open_small(after) as new, new.stream(name="archive", durable=True, start="oldest") as owner:
+        owner.commit()
+    kept = (after / "cursors" / "archive").read_text()
+    with open_small(hub_dir) as old, old.stream(name="archive", durable=True, start="oldest") as stream:
+        old.update_tick(tick(0))
+        stream.poll()
+        position = stream.position
+        hub_dir.rename(before)
+        after.rename(hub_dir)
+        note = old.note("x" * 5_000)
+        where, other = (before, hub_dir) if old._incarnation == 1 else (hub_dir, before)  # it looks round once a second
+        stream.commit()
+        assert (hub_dir / "cursors" / "archive").read_text() == kept
+        assert not (other / "blobs").exists()
+        assert (before / "cursors" / "archive").read_text().split()[0] == str(position)
+        with DataHub.open(where) as again, again.stream(kinds="note", start=note) as notes:
+            assert [len(one.payload) for one in notes.poll().records] == [5_000]
+        with DataHub.open(hub_dir) as new:
+            noticed(old, new)
+            stream.commit()  # it has not read since: what it read is of the hub that was
+            assert (hub_dir / "cursors" / "archive").read_text() == kept
+            assert stream.poll().lost == (where == before), "the note"
+            stream.commit()
+            assert (hub_dir / "cursors" / "archive").read_text().split()[2] == new.hub_id
+
+
+def test_a_note_in_a_hub_that_was_deleted_and_made_again_goes_there_with_its_blob(hub_dir: Path) -> None:
+    with open_small(hub_dir) as old, old.stream(name="archive", durable=True) as stream:
+        shutil.rmtree(hub_dir)
+        stream.commit()  # nothing to keep
+        with open_small(hub_dir) as new, new.stream(kinds="note", start="oldest") as notes:
+            old.note("x" * 5_000, "EUR_USD")
+            (record,) = notes.poll().records
+            assert (record.symbol, len(record.payload)) == ("EUR_USD", 5_000)
+        shutil.rmtree(hub_dir)
+        with pytest.raises(HubNotRunning, match="was deleted"):
+            old.note("x" * 5_000)

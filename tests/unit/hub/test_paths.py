@@ -12,6 +12,7 @@ from tapehub import DataHub
 from tapehub.agents.halts import halt
 from tapehub.collector.allowance import Ledger
 from tapehub.hub import blobs, cursors
+from tapehub.hub.home import home_of
 from tapehub.hub.lineage import identity_of
 from tapehub.hub.paths import replace_file
 from tests.models.market import NINE
@@ -67,9 +68,9 @@ def test_a_file_is_for_whoever_may_read_its_folder(tmp_path: Path, folder: int, 
 
 WRITERS: dict[str, Callable[[DataHub], object]] = {
     "halt": lambda hub: halt(hub, "a test"),
-    "cursor": lambda hub: cursors.keep(hub.path, "archive", 64, identity_of(hub)),
+    "cursor": lambda hub: cursors.keep(home_of(hub), "archive", 64, identity_of(hub)),
     "allowance": lambda hub: Ledger(hub.path / "allowance-ig.json", lambda: NINE).book(1),
-    "blob": lambda hub: blobs.store(hub.path, b"text"),
+    "blob": lambda hub: blobs.store(hub, b"text"),
 }
 
 

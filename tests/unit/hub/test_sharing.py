@@ -14,6 +14,7 @@ from tapehub.agents.runner import only_one
 from tapehub.collector.allowance import Ledger
 from tapehub.collector.collector import save_rhythm
 from tapehub.hub import cursors
+from tapehub.hub.home import home_of
 from tapehub.hub.lineage import identity_of
 from tapehub.quality import Rhythm
 from tests.models.market import NINE
@@ -62,7 +63,7 @@ def test_what_is_replaced_in_a_shared_hub_is_the_groups_too(tmp_path: Path) -> N
         before = os.umask(0o077)
         try:
             halt(hub, "a test")
-            cursors.keep(hub.path, "archive", 64, identity_of(hub))
+            cursors.keep(home_of(hub), "archive", 64, identity_of(hub))
             save_rhythm(hub, "feed", Rhythm())
             Ledger(hub.path / "allowance-ig.json", lambda: NINE).book(1)
             with only_one(hub, "agent"):

@@ -2,8 +2,10 @@
 
 import os
 import re
+import shutil
 import threading
 import time
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -191,3 +193,52 @@ def test_a_clock_before_1990_ends_no_server(tmp_path: Path) -> None:
         finally:
             stop.set()
             runs.join()
+
+
+def test_a_server_takes_the_lock_of_the_hub_that_was_made_in_the_place_of_its_own(tmp_path: Path) -> None:
+    with HubServer(tmp_path / "hub", retention_days=3, **OPTIONS) as server:
+        shutil.rmtree(tmp_path / "hub")
+        with DataHub.open(tmp_path / "hub", create=True, **OPTIONS) as new:
+            assert new.server() is None
+            beat_until(server, lambda: new.server() is not None)
+            assert new.get_status()["clock"]["closed_by"] == "server"
+            assert (new.server() or (0,))[0] == os.getpid()
+            with pytest.raises(HubHeld):
+                HubServer(tmp_path / "hub", **OPTIONS)
+
+
+def test_a_server_leaves_a_hub_alone_that_another_one_made_in_the_place_of_its_own(tmp_path: Path) -> None:
+    with HubServer(tmp_path / "hub", name="first", **OPTIONS) as first:
+        shutil.rmtree(tmp_path / "hub")
+        with HubServer(tmp_path / "hub", name="second", **OPTIONS) as second:
+            with pytest.raises(HubHeld, match="serves this hub already"):
+                beat_until(first, lambda: False)
+            before = second.hub._hub_state()["server_heartbeat_ns"]
+            with pytest.raises(HubHeld):
+                first.beat()
+            assert second.hub._hub_state()["server_heartbeat_ns"] == before
+            first.close()
+            assert (second.hub.server() or (0, 0, ""))[2] == "second"
+            assert second.status()["clock"]["closed_by"] == "server"
+            second.beat()
+
+
+def test_a_server_that_fails_as_it_begins_gives_its_lock_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: object, **options: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("tapehub.hub.server.log_sessions", full)
+        with pytest.raises(OSError, match="No space left") as kept:
+            HubServer(tmp_path / "hub", **OPTIONS)
+    HubServer(tmp_path / "hub", **OPTIONS).close()
+    assert kept.value.errno == 28  # and with it the frames that hold what had begun
+
+
+def beat_until(server: HubServer, holds: Callable[[], bool]) -> None:
+    for _ in range(500):
+        server.beat()
+        if holds():
+            return
+        time.sleep(0.01)
+    raise AssertionError("what was to come of beats never did")

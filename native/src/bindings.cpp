@@ -52,7 +52,16 @@ void add_hub(nb::module_& m) {
       .def_prop_ro("closed", &PyHub::closed)
       .def_prop_ro("_incarnation", &PyHub::incarnation)
       .def_prop_ro("_directory", &PyHub::directory)
-      .def_prop_ro("_left", &PyHub::left)
+      // Of the incarnations from one on: (hub_id, epoch, oldest, records before it, head, records) as each was left.
+      .def("_ends", [](PyHub& self, u64 since) {
+        nb::list out;
+        for (const PyHub::End& end : self.ends()) {
+          if (end.incarnation < since) continue;
+          out.append(nb::make_tuple(nb::bytes(reinterpret_cast<const char*>(end.hub_id), sizeof end.hub_id), end.epoch,
+                                    end.oldest, end.oldest_records, end.head, end.records));
+        }
+        return out;
+      }, "since"_a)
       // A descriptor of this very hub's directory, for the caller to close, and the incarnation that it is of.
       .def("_open_home", [](PyHub& self) {
         const Directory& home = self.live().at().home();

@@ -66,9 +66,7 @@ Hub& PyHub::reattach() {
                                     "; start a hub there again, this handle will find it");
       }
     }
-    const HubBlock end = read_hub(hub_->hot()).block;  // its views stay mapped, whoever has removed the files
-    left_head_ = end.head;
-    left_records_ = end.records;
+    keep_end(*hub_, forked);
     retired_.push_back(hub_.release());
   }
   forget();
@@ -77,6 +75,20 @@ Hub& PyHub::reattach() {
   hub_ = std::make_unique<Hub>(directory_, options);
   ++incarnation_;
   return *hub_;
+}
+
+// Its views stay mapped, whoever has removed the files.
+void PyHub::keep_end(Hub& hub, bool forked) {
+  const HubBlock block = read_hub(hub.hot()).block;
+  const ControlFile& control = hub.at().control();
+  End end{incarnation_, control.epoch, peek(hub.hot().oldest_line), 0, block.head, block.records, {}};
+  std::memcpy(end.hub_id, control.hub_id, sizeof end.hub_id);
+  try {
+    if (!forked && end.oldest != 0) end.oldest_records = count_before(hub, end.oldest);
+  } catch (const Error&) {
+    // Dropped, or deleted, before anybody here had mapped it: then all it ever held counts as what could be read.
+  }
+  ends_.push_back(end);
 }
 
 // ---------------------------------------------------------------- names

@@ -16,7 +16,7 @@ from tapehub.hub import blobs, cursors
 from tapehub.hub.batch import Batch
 from tapehub.hub.home import home_of
 from tapehub.hub.intervals import IntervalWatch
-from tapehub.hub.lineage import Identity, identity_of, parted
+from tapehub.hub.lineage import Identity, identity_of, left_behind, parted
 from tapehub.hub.naming import symbol_of
 from tapehub.hub.reading import EVER, NEVER, record_from
 from tapehub.hub.record import INTERVAL_KINDS, Record, parse_kinds, parse_start
@@ -261,17 +261,10 @@ class Stream:
         exact = not self._follower.rewind() and self._ordinal is not None
         ordinal = (self._ordinal or 0) + self._follower.take_passed()
         position = self._follower.position
-        head, records = hub._left
-        unread = max(0, records - ordinal if exact else head - position)
+        going_on, unread = left_behind(hub, self._incarnation, position, ordinal if exact else None)
         self._under = identity_of(hub)
-        if self._under == before:
-            self._attach(position)
-            return
-        going_on = self._continued(position, before)
-        if going_on == position and self._under.hub_id == before.hub_id:  # what lies before the cut is still to be read
-            cut = parted(hub, before.epoch)
-            unread = max(0, unread - (int(hub._records_before(cut)) - ordinal if exact else cut - position))
-        self._lose(unread, before)
+        if unread or self._under != before:
+            self._lose(unread, before)
         self._attach(going_on)
 
     def _lose(self, lost: int, before: Identity) -> None:

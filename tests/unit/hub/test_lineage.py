@@ -257,3 +257,21 @@ def test_a_note_in_a_hub_that_was_deleted_and_made_again_goes_there_with_its_blo
         shutil.rmtree(hub_dir)
         with pytest.raises(HubNotRunning, match="was deleted"):
             old.note("x" * 5_000)
+
+
+def test_stream_that_two_hubs_have_passed_by_counts_what_was_unread_of_both(hub_dir: Path) -> None:
+    with open_small(hub_dir) as hub, hub.stream(start="oldest") as stream:
+        for n in range(100):
+            hub.update_tick(tick(n))
+        assert len(stream.poll(10)) == 10
+        unread = -int(hub._records_before(stream.position))
+        for count in (30, 20):
+            unread += int(hub._hub_state()["records"])
+            shutil.rmtree(hub_dir)
+            new = open_small(hub_dir)
+            for n in range(count):
+                new.update_tick(tick(n))
+            noticed(hub, new)
+            new.close()
+        assert len(moved(stream)[0]) == 20
+        assert stream.lost == unread > 90 + 30

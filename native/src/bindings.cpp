@@ -23,7 +23,7 @@ void add_hub(nb::module_& m) {
             Options options;
             options.create = create;
             options.read_only = read_only;
-            options.name = name;
+            options.name = cut_name(name);
             options.memory_root = memory_root;
             if (group) options.group = gid_t(*group);
             options.segment_lines = segment_lines;
@@ -118,7 +118,7 @@ void add_hub(nb::module_& m) {
       })
       .def("_define", [](PyHub& self, nb::bytes row, bool redefine) { return self.live().define(row_of<InstrumentRow>(row), redefine); },
            "row"_a, "redefine"_a = false)
-      .def("_define_source", [](PyHub& self, const std::string& name) { return self.live().define_source(name); })
+      .def("_define_source", [](PyHub& self, const std::string& name) { return self.live().define_source(cut_name(name)); })
       .def("_define_channel", [](PyHub& self, u16 instrument, u8 source) { return self.live().define_channel(instrument, source); })
       .def("_define_zone", [](PyHub& self, nb::bytes rows, u64 count) {
         // Several processes may open a new hub at once: the first one's record counts.
@@ -245,7 +245,7 @@ void add_hub(nb::module_& m) {
         for (u32 i = 0; i < kSlots; ++i) {
           Slot& slot = hub.at().slots().slot(i);
           if (peek(slot.is_server) && hub.at().locks().holder(kByteSlots + i) != 0) {
-            return nb::make_tuple(peek(slot.pid), peek(slot.ts_attach), nb::str(slot.name));
+            return nb::make_tuple(peek(slot.pid), peek(slot.ts_attach), shown(slot.name));
           }
         }
         return nb::make_tuple(u64(pid), i64(0), "");

@@ -34,6 +34,19 @@ nb::bytes bytes_of(const Row& shared) {
   return nb::bytes(reinterpret_cast<const char*>(&row), sizeof row);
 }
 
+// Names have room for 31 bytes. They are cut between two characters, or every process that lists them would read nonsense.
+inline std::string cut_name(std::string name) {
+  if (name.size() < kSymbolBytes) return name;
+  size_t end = kSymbolBytes - 1;
+  while (end > 0 && (u8(name[end]) & 0xC0) == 0x80) --end;
+  name.resize(end);
+  return name;
+}
+// What another process wrote there may be of a version that cut anywhere, or is being written right now.
+inline nb::object shown(const char (&name)[kSymbolBytes]) {
+  return nb::steal(PyUnicode_DecodeUTF8(name, Py_ssize_t(::strnlen(name, kSymbolBytes)), "replace"));
+}
+
 // publishing.cpp
 std::pair<u64, std::string> publish_array(PyHub& python, nb::handle array, const std::array<i64, 7>& offsets,
                                           const std::vector<u16>& channels, u8 flags);

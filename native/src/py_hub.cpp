@@ -16,12 +16,15 @@ void raise(const Error& error, u64 published) {
   }
   PyObject* errors = PyImport_ImportModule("tapehub.errors");
   PyObject* type = errors ? PyObject_GetAttrString(errors, name) : nullptr;
-  PyObject* raised = type ? PyObject_CallFunction(type, "s", error.what()) : nullptr;
+  // A message may quote bytes of another process, or of a damaged file.
+  PyObject* text = PyUnicode_DecodeUTF8(error.what(), Py_ssize_t(std::strlen(error.what())), "replace");
+  PyObject* raised = type && text ? PyObject_CallOneArg(type, text) : nullptr;
   PyObject* count = raised && published ? PyLong_FromUnsignedLongLong(published) : nullptr;
   if (count) PyObject_SetAttrString(raised, "published", count);
   if (raised) PyErr_SetObject(type, raised);
   Py_XDECREF(count);
   Py_XDECREF(raised);
+  Py_XDECREF(text);
   Py_XDECREF(type);
   Py_XDECREF(errors);
 }

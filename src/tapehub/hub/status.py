@@ -30,7 +30,8 @@ DEFAULT_MAX_AGE_S = {"tick": 2.0, "candle": 120.0, "order_flow": 5.0}
 
 def sources(hub: DataHub) -> list[str]:
     """List the sources by id."""
-    return [np.frombuffer(hub._source(i), SOURCE)[0]["name"].decode() for i in range(hub._source_count())]
+    rows = (np.frombuffer(hub._source(number), SOURCE)[0] for number in range(hub._source_count()))
+    return [row["name"].decode(errors="replace") for row in rows]
 
 
 def instruments(hub: DataHub) -> dict[str, dict[str, Any]]:

@@ -378,6 +378,10 @@ class Stream:
                 with contextlib.suppress(HubError):  # a hub that was deleted has no place to give back
                     self._hub._close_cursor(self._cursor)
 
+    def __del__(self) -> None:
+        if hasattr(self, "_cursor"):  # else it was never open
+            self.close()
+
     def __enter__(self) -> Self:
         return self
 

@@ -23,7 +23,7 @@ void add_hub(nb::module_& m) {
             Options options;
             options.create = create;
             options.read_only = read_only;
-            options.name = name;
+            options.name = cut_name(name);
             options.memory_root = memory_root;
             if (group) options.group = gid_t(*group);
             options.segment_lines = segment_lines;
@@ -52,7 +52,24 @@ void add_hub(nb::module_& m) {
       .def_prop_ro("closed", &PyHub::closed)
       .def_prop_ro("_incarnation", &PyHub::incarnation)
       .def_prop_ro("_directory", &PyHub::directory)
-      .def_prop_ro("_left", &PyHub::left)
+      // Of the incarnations from one on: (hub_id, epoch, oldest, records before it, head, records) as each was left.
+      .def("_ends", [](PyHub& self, u64 since) {
+        nb::list out;
+        for (const PyHub::End& end : self.ends()) {
+          if (end.incarnation < since) continue;
+          out.append(nb::make_tuple(nb::bytes(reinterpret_cast<const char*>(end.hub_id), sizeof end.hub_id), end.epoch,
+                                    end.oldest, end.oldest_records, end.head, end.records));
+        }
+        return out;
+      }, "since"_a)
+      // A descriptor of this very hub's directory, for the caller to close, and the incarnation that it is of.
+      .def("_open_home", [](PyHub& self) {
+        const Directory& home = self.live().at().home();
+        const File opened = home.open(".", O_RDONLY | O_DIRECTORY);
+        const int fd = ::fcntl(opened.fd(), F_DUPFD_CLOEXEC, 0);
+        if (fd < 0) fail_errno("open", home.path());
+        return std::make_pair(fd, self.incarnation());
+      })
       .def("_head", [](PyHub& self) { return peek_acquire(self.live().hot().head); })
       .def("now", [](PyHub& self) { return self.live().now(); },
            "Return the hub clock's reading: int64 ns UTC. It is the clock of ages, states and lateness in every process.")
@@ -101,7 +118,7 @@ void add_hub(nb::module_& m) {
       })
       .def("_define", [](PyHub& self, nb::bytes row, bool redefine) { return self.live().define(row_of<InstrumentRow>(row), redefine); },
            "row"_a, "redefine"_a = false)
-      .def("_define_source", [](PyHub& self, const std::string& name) { return self.live().define_source(name); })
+      .def("_define_source", [](PyHub& self, const std::string& name) { return self.live().define_source(cut_name(name)); })
       .def("_define_channel", [](PyHub& self, u16 instrument, u8 source) { return self.live().define_channel(instrument, source); })
       .def("_define_zone", [](PyHub& self, nb::bytes rows, u64 count) {
         // Several processes may open a new hub at once: the first one's record counts.
@@ -147,7 +164,7 @@ void add_hub(nb::module_& m) {
       // publishing
       .def("_publish_array", &publish_array, "array"_a, "offsets"_a, "channels"_a, "flags"_a)
       .def("_publish_record", &publish_record, "kind"_a, "ts_event"_a = 0, "ts_recv"_a = 0, "fixed1"_a = 0, "fixed2"_a = 0,
-           "instrument"_a = kNone16, "source"_a = 0, "flags"_a = 0, "payload"_a = nb::bytes("", 0))
+           "instrument"_a = kNone16, "source"_a = 0, "flags"_a = 0, "payload"_a = nb::bytes("", 0), "incarnation"_a = 0)
       .def("_flush", [](PyHub& self) {
         Hub& hub = self.live();
         const PyHub::Call call(self);
@@ -228,7 +245,7 @@ void add_hub(nb::module_& m) {
         for (u32 i = 0; i < kSlots; ++i) {
           Slot& slot = hub.at().slots().slot(i);
           if (peek(slot.is_server) && hub.at().locks().holder(kByteSlots + i) != 0) {
-            return nb::make_tuple(peek(slot.pid), peek(slot.ts_attach), nb::str(slot.name));
+            return nb::make_tuple(peek(slot.pid), peek(slot.ts_attach), shown(slot.name));
           }
         }
         return nb::make_tuple(u64(pid), i64(0), "");

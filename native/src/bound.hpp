@@ -34,11 +34,24 @@ nb::bytes bytes_of(const Row& shared) {
   return nb::bytes(reinterpret_cast<const char*>(&row), sizeof row);
 }
 
+// Names have room for 31 bytes. They are cut between two characters, or every process that lists them would read nonsense.
+inline std::string cut_name(std::string name) {
+  if (name.size() < kSymbolBytes) return name;
+  size_t end = kSymbolBytes - 1;
+  while (end > 0 && (u8(name[end]) & 0xC0) == 0x80) --end;
+  name.resize(end);
+  return name;
+}
+// What another process wrote there may be of a version that cut anywhere, or is being written right now.
+inline nb::object shown(const char (&name)[kSymbolBytes]) {
+  return nb::steal(PyUnicode_DecodeUTF8(name, Py_ssize_t(::strnlen(name, kSymbolBytes)), "replace"));
+}
+
 // publishing.cpp
 std::pair<u64, std::string> publish_array(PyHub& python, nb::handle array, const std::array<i64, 7>& offsets,
                                           const std::vector<u16>& channels, u8 flags);
 u64 publish_record(PyHub& python, u8 kind, i64 ts_event, i64 ts_recv, u64 fixed1, u64 fixed2, u16 instrument, u8 source,
-                   u8 flags, nb::bytes payload);
+                   u8 flags, nb::bytes payload, u64 incarnation);
 
 // reading.cpp
 u64 read_candles(PyHub& python, u16 channel, u32 frame, u64 limit, i64 from, i64 to, bool forming, Bytes out);

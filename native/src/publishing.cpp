@@ -203,9 +203,11 @@ std::pair<u64, std::string> publish_array(PyHub& python, nb::handle array, const
   return publish(python, columns, u64(PyArray_DIM(rows, 0)), channels, flags);
 }
 
+// 0 when the hub is not the incarnation that was asked for, as it is that of the blob which the record names.
 u64 publish_record(PyHub& python, u8 kind, i64 ts_event, i64 ts_recv, u64 fixed1, u64 fixed2, u16 instrument, u8 source,
-                   u8 flags, nb::bytes payload) {
+                   u8 flags, nb::bytes payload, u64 incarnation) {
   Hub& hub = python.live();
+  if (incarnation != 0 && incarnation != python.incarnation()) return 0;
   RecordInput input;
   input.kind = Kind(kind);
   input.ts_event = ts_event;

@@ -16,12 +16,15 @@ void raise(const Error& error, u64 published) {
   }
   PyObject* errors = PyImport_ImportModule("tapehub.errors");
   PyObject* type = errors ? PyObject_GetAttrString(errors, name) : nullptr;
-  PyObject* raised = type ? PyObject_CallFunction(type, "s", error.what()) : nullptr;
+  // A message may quote bytes of another process, or of a damaged file.
+  PyObject* text = PyUnicode_DecodeUTF8(error.what(), Py_ssize_t(std::strlen(error.what())), "replace");
+  PyObject* raised = type && text ? PyObject_CallOneArg(type, text) : nullptr;
   PyObject* count = raised && published ? PyLong_FromUnsignedLongLong(published) : nullptr;
   if (count) PyObject_SetAttrString(raised, "published", count);
   if (raised) PyErr_SetObject(type, raised);
   Py_XDECREF(count);
   Py_XDECREF(raised);
+  Py_XDECREF(text);
   Py_XDECREF(type);
   Py_XDECREF(errors);
 }
@@ -66,9 +69,7 @@ Hub& PyHub::reattach() {
                                     "; start a hub there again, this handle will find it");
       }
     }
-    const HubBlock end = read_hub(hub_->hot()).block;  // its views stay mapped, whoever has removed the files
-    left_head_ = end.head;
-    left_records_ = end.records;
+    keep_end(*hub_, forked);
     retired_.push_back(hub_.release());
   }
   forget();
@@ -77,6 +78,20 @@ Hub& PyHub::reattach() {
   hub_ = std::make_unique<Hub>(directory_, options);
   ++incarnation_;
   return *hub_;
+}
+
+// Its views stay mapped, whoever has removed the files.
+void PyHub::keep_end(Hub& hub, bool forked) {
+  const HubBlock block = read_hub(hub.hot()).block;
+  const ControlFile& control = hub.at().control();
+  End end{incarnation_, control.epoch, peek(hub.hot().oldest_line), 0, block.head, block.records, {}};
+  std::memcpy(end.hub_id, control.hub_id, sizeof end.hub_id);
+  try {
+    if (!forked && end.oldest != 0) end.oldest_records = count_before(hub, end.oldest);
+  } catch (const Error&) {
+    // Dropped, or deleted, before anybody here had mapped it: then all it ever held counts as what could be read.
+  }
+  ends_.push_back(end);
 }
 
 // ---------------------------------------------------------------- names

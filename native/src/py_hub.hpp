@@ -57,8 +57,12 @@ class PyHub {
     u32 forks_;
   };
 
-  // Where the hub that this one has taken the place of ended: its head, and how many records it held.
-  std::pair<u64, u64> left() const { return {left_head_, left_records_}; }
+  // How far an incarnation went that another one has taken the place of: a reader may have been left behind by several.
+  struct End {
+    u64 incarnation, epoch, oldest, oldest_records, head, records;
+    u8 hub_id[16];
+  };
+  const std::vector<End>& ends() const { return ends_; }
 
   struct Known {
     PyObject* key = nullptr;     // strong: the str that was asked for
@@ -85,6 +89,7 @@ class PyHub {
  private:
   static constexpr u32 kCached = 256;
   Hub& reattach();
+  void keep_end(Hub& hub, bool forked);
   void forget();
   void check_definitions(Hub& hub) {
     const u64 now = peek_acquire(hub.hot().definitions);
@@ -107,7 +112,7 @@ class PyHub {
   }
   std::atomic<u32> calls_{0};
   u32 calls_forks_ = ProcessLocks::forks();
-  u64 left_head_ = 0, left_records_ = 0;
+  std::vector<End> ends_;
   u64 incarnation_ = 1;
   u64 definitions_seen_ = 0;
   Known readable_[kCached], writable_[kCached];
@@ -129,6 +134,9 @@ struct WithoutGil {
   PyThreadState* state = PyEval_SaveThread();
   ~WithoutGil() { PyEval_RestoreThread(state); }
 };
+
+// reading.cpp: how many records lie before a line, and 0 where its segment is gone.
+u64 count_before(Hub& hub, u64 line);
 
 // Another thread or process is in the lock right now: wait for it without the interpreter.
 inline bool lock_is_free(Hub& hub) { return peek(hub.hot().lock) == 0; }

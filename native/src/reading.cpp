@@ -76,8 +76,7 @@ nb::tuple scan_into(PyHub& python, u64 from, u64 to, nb::bytes channels, u64 kin
 }
 
 // The last `limit` ticks of a channel below line `to`, newest first into the end of `out`: for what the index has lost.
-u64 records_before(PyHub& python, u64 line) {
-  Hub& hub = python.live();
+u64 count_before(Hub& hub, u64 line) {
   const Geometry& geometry = hub.log().geometry();
   const u64 segment = geometry.segment_of(line);
   const unsigned char* header = hub.log().line(segment << geometry.shift);
@@ -93,6 +92,8 @@ u64 records_before(PyHub& python, u64 line) {
   }
   return count;
 }
+
+u64 records_before(PyHub& python, u64 line) { return count_before(python.live(), line); }
 
 nb::object record(PyHub& python, u64 line) {
   Hub& hub = python.live();

@@ -73,7 +73,7 @@ nb::list slots(PyHub& python) {
     row["alive"] = hub.at().locks().holder(kByteSlots + i) != 0;
     row["pid"] = peek(slot.pid);
     row["attached_ns"] = peek(slot.ts_attach);
-    row["name"] = nb::str(slot.name);
+    row["name"] = shown(slot.name);
     row["get_tick_calls"] = peek(slot.get_tick_calls);
     row["get_candles_calls"] = peek(slot.get_candles_calls);
     row["get_flow_calls"] = peek(slot.get_flow_calls);
@@ -101,7 +101,7 @@ u32 open_cursor(PyHub& python, const std::string& name, u64 position) {
     put(cursor.lost, 0);
     put(cursor.waiting, 0);
     char text[kSymbolBytes] = {};
-    std::strncpy(text, name.c_str(), kSymbolBytes - 1);
+    std::strncpy(text, cut_name(name).c_str(), kSymbolBytes - 1);
     std::memcpy(cursor.name, text, sizeof text);
     return i;
   }
@@ -116,7 +116,7 @@ nb::list cursors(PyHub& python) {
     const u64 owner = peek(cursor.owner);
     if (owner == 0 || !hub.at().owner_alive(Owner::of(owner))) continue;
     nb::dict row;
-    row["name"] = nb::str(cursor.name);
+    row["name"] = shown(cursor.name);
     row["pid"] = peek(hub.at().slots().slot(Owner::of(owner).slot).pid);
     row["position"] = peek(cursor.position);
     row["delivered"] = peek(cursor.delivered);

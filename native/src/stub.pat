@@ -371,6 +371,9 @@
         self, array: NDArray[numpy.void], offsets: Sequence[int], channels: Sequence[int], flags: int
     ) -> tuple[int, str]: ...
 
+^tapehub._native.Hub._ends$:
+    def _ends(self, since: int) -> list[tuple[bytes, int, int, int, int, int]]: ...
+
 ^tapehub._native.Hub._publish_record$:
     def _publish_record(
         self,
@@ -383,6 +386,7 @@
         source: int = 0,
         flags: int = 0,
         payload: bytes = b"",
+        incarnation: int = 0,
     ) -> int: ...
 
 ^tapehub._native.Hub._read_candles$:

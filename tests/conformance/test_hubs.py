@@ -217,6 +217,14 @@ def test_one_symbols_failure_stops_no_other(hub: Any) -> None:
     assert hub.get_status()["warm_start_errors"] == hub.warm_start_errors
 
 
+@pytest.mark.parametrize("fetch", [None, [], "SELECT 1"])
+def test_what_cannot_be_called_fetches_nothing_and_says_so(hub: Any, symbol: str, fetch: Any) -> None:
+    before = dict(hub.warm_start_errors)
+    with pytest.raises(ConfigError, match="expected a function of a symbol and a limit"):
+        hub.warm_start_all([symbol], fetch)
+    assert hub.warm_start_errors == before
+
+
 def test_cleared_symbol_starts_anew_and_the_log_keeps_all(hub: Any, symbol: str) -> None:
     hub.publish(quotes([1, 2, 3]), symbol=symbol)
     seq = hub.clear_symbol(symbol)

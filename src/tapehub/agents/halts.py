@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from tapehub.agents.records import HaltRecord, decode
 from tapehub.agents.search import newest
-from tapehub.hub.paths import make_folder
+from tapehub.hub.paths import make_folder, replace_file
 from tapehub.model.records import Kind
 
 if TYPE_CHECKING:
@@ -40,9 +40,7 @@ def _say(hub: DataHub, told: HaltRecord) -> int:
     folder = hub.path / "agents"
     make_folder(folder)
     payload = told.encode()
-    temporary = folder / f".{_FILE}"
-    temporary.write_bytes(payload)
-    temporary.replace(folder / _FILE)
+    replace_file(folder / _FILE, payload, durable=True)
     return hub._publish_record(int(Kind.HALT), hub.now(), fixed1=int(told.halted), payload=payload)
 
 

@@ -82,21 +82,19 @@ class RunLog:
 
     def write(self, kind: Kind, ts: int, two: int, symbol: str, payload: bytes) -> int:
         """Publish a record of the run."""
-        instrument, source = NO_INSTRUMENT, 0
-        found = self._hub._find(symbol) if symbol else None
-        if found is not None:
-            instrument, source = self._hub._channels()[found[1]]
-        flags, kept = blobs.keep(self._hub.path, payload)
-        return self._hub._publish_record(
-            int(kind),
-            ts,
-            fixed1=self._run.number,
-            fixed2=two,
-            instrument=instrument,
-            source=source,
-            flags=flags,
-            payload=kept,
-        )
+        hub = self._hub
+
+        def publish(flags: int, kept: bytes, incarnation: int) -> int:
+            instrument, source = NO_INSTRUMENT, 0
+            found = hub._find(symbol) if symbol else None
+            if found is not None:
+                instrument, source = hub._channels()[found[1]]
+            return hub._publish_record(
+                int(kind), ts, fixed1=self._run.number, fixed2=two, instrument=instrument, source=source, flags=flags,
+                payload=kept, incarnation=incarnation,
+            )  # fmt: skip
+
+        return blobs.keep(hub, payload, publish)
 
 
 def _short(payload: bytes) -> str:

@@ -151,7 +151,7 @@ class LogReader:
         elif kind == Kind.ORDER_FLOW:
             body = self._hub._order_flow_object(seq)
         elif flags & blobs.BLOB_FLAG:
-            payload = blobs.load(self._hub.path, flags, payload)
+            payload = blobs.load(self._hub, flags, payload)
             if kind == Kind.CALENDAR and one in set(CalendarId):
                 body = table_in(self._hub, CalendarId(one), payload)
         symbol = "" if instrument == NO_INSTRUMENT else self._symbol(instrument)

@@ -19,9 +19,12 @@ from tapehub.agents.log_reader import LogReader
 from tapehub.agents.records import AgentRecord, identity
 from tapehub.agents.settings import RunSettings
 from tapehub.errors import ConfigError, Diverged, HubError, HubHeld
-from tapehub.hub.paths import make_folder
+from tapehub.hub import cursors
+from tapehub.hub.clock import clock_of
+from tapehub.hub.home import home_of
+from tapehub.hub.lineage import identity_of
+from tapehub.hub.paths import make_folder, make_own
 from tapehub.hub.reading import STATES
-from tapehub.model.policies import ClockMode
 from tapehub.model.records import Kind
 from tapehub.model.states import State
 
@@ -153,11 +156,7 @@ class Runner:
 
     def _keep_log(self, position: int) -> None:
         """Hold the log from the run's beginning on: a restart reads it again."""
-        folder = self.hub.path / "cursors"
-        make_folder(folder)
-        temporary = folder / f".agent-{self.name}.tmp"
-        temporary.write_text(f"{position}\n")
-        temporary.replace(folder / f"agent-{self.name}")
+        cursors.keep(home_of(self.hub), _cursor(self.name), position, identity_of(self.hub))
 
     # ------------------------------------------------------------ running
 
@@ -240,12 +239,11 @@ class Runner:
 def look_at(hub: DataHub, run: Run, symbol: str, now: int) -> tuple[str, str, int] | None:
     """Look at the hub itself: code, reason and clock reading where it refuses what the log permits."""
     late_s = run.settings.gate.late_s
-    clock = hub.now()
-    told = hub._hub_state()
-    if int(told["clock_mode"]) != ClockMode.EVENT:  # which has no time but that of the log
-        rate = float(told["rate"]) if int(told["clock_mode"]) == ClockMode.VIRTUAL else 1.0
+    reading = clock_of(hub)
+    clock = reading.now_ns
+    if reading.rate:  # one that events move has no time but that of the log
         behind_s = (clock - now) / 1e9
-        if behind_s > late_s * max(rate, 1.0):
+        if behind_s > late_s * max(reading.rate, 1.0):
             return "late", f"the run is {behind_s:.3f} s behind the hub clock, expected at most {late_s:g} s", clock
     state = hub.state(symbol, run.watched.get(symbol) or None)
     if state in _REFUSING:
@@ -270,7 +268,11 @@ def live_look(hub: DataHub, run: Run, written: Written) -> Look:
 
 def release_log(hub: DataHub, name: str) -> None:
     """Let retention have the log that a run of this name held back."""
-    (hub.path / "cursors" / f"agent-{name}").unlink(missing_ok=True)
+    cursors.drop(home_of(hub), _cursor(name))
+
+
+def _cursor(name: str) -> str:
+    return f"agent-{name}"
 
 
 @contextmanager
@@ -285,7 +287,7 @@ def only_one(hub: DataHub, name: str) -> Iterator[None]:
         raise ConfigError(f"agent name {name!r}: expected one that fits a file; give another with --as")
     folder = hub.path / "agents"
     make_folder(folder)
-    held = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    held = os.open(make_own(folder / f"{name}.lock"), os.O_RDWR | os.O_CLOEXEC)
     try:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)

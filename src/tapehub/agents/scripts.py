@@ -320,14 +320,11 @@ def _new_id(name: str) -> str:
 
 
 def _write(hub: DataHub, made: Opinion | Order | Signal, cause: int = 0) -> int:
-    instrument, source = hub._channels()[hub._names.primary(made.symbol)]
-    flags, payload = blobs.keep(hub.path, made.encode())
-    return hub._publish_record(
-        int(made.KIND),
-        hub.now(),
-        fixed2=cause_word(cause, 0),
-        instrument=instrument,
-        source=source,
-        flags=flags,
-        payload=payload,
-    )
+    def publish(flags: int, payload: bytes, incarnation: int) -> int:
+        instrument, source = hub._channels()[hub._names.primary(made.symbol)]
+        return hub._publish_record(
+            int(made.KIND), hub.now(), fixed2=cause_word(cause, 0), instrument=instrument, source=source, flags=flags,
+            payload=payload, incarnation=incarnation,
+        )  # fmt: skip
+
+    return blobs.keep(hub, made.encode(), publish)

@@ -64,7 +64,7 @@ def between(hub: DataHub, kinds: Iterable[Kind], position: int, stop: int) -> It
         record = hub._record(other) if other else None
         if record is not None:
             cause, ordinal = split_cause(record[6])
-            payload = blobs.load(hub.path, record[9], record[10])
+            payload = blobs.load(hub, record[9], record[10])
             yield Found(other, record[0], record[2], record[4], record[5], cause, ordinal, payload)
         if after <= position:
             if not oldest:

@@ -21,7 +21,7 @@ from tapehub.app.hubs import HubOption, NameOption, place
 from tapehub.app.sections import AlertsConfig
 from tapehub.app.troubles import Watch
 from tapehub.errors import ConfigError, HubError
-from tapehub.hub.paths import make_own
+from tapehub.hub.paths import replace_file
 
 if TYPE_CHECKING:
     from tapehub.app.destinations import Destinations, Report
@@ -135,7 +135,5 @@ class _Kept:
 
     def write(self, rows: list[dict[str, Any]]) -> None:
         """Replace it at once; a full disk ends no alerts."""
-        aside = self._path.with_suffix(".tmp")
         with suppress(OSError):
-            make_own(aside).write_text(json.dumps(rows), encoding="utf-8")
-            aside.replace(self._path)
+            replace_file(self._path, json.dumps(rows), durable=False)

@@ -12,10 +12,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from tapehub.app.clocks import Clock, clock_of
 from tapehub.app.console import age_text, count_text
 from tapehub.app.facts import Item, gather
 from tapehub.hub import reading
+from tapehub.hub.clock import ClockReading, clock_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -188,7 +188,7 @@ class Board:
         rows = self.rows()
         return [f"{at} {_plain(row)}" for row in rows] or [f"{at} no instrument yet"]
 
-    def _heading(self, clock: Clock) -> Text:
+    def _heading(self, clock: ClockReading) -> Text:
         heading = Text()
         if clock.label:
             heading.append(f" {clock.label} ", style="bold black on yellow")

@@ -6,7 +6,6 @@ import os
 import platform
 import shutil
 import stat
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -20,6 +19,7 @@ from tapehub._native import layout
 from tapehub.app.clocks import clock_of
 from tapehub.app.console import bytes_text, count_text, span_text
 from tapehub.hub.latest import latest
+from tapehub.hub.status import SERVER_BEATS_WITHIN_S, silent_s
 
 if TYPE_CHECKING:
     from tapehub.hub import DataHub
@@ -147,15 +147,12 @@ def _server(hub: DataHub) -> Check:
             'for candles on time: "tapehub serve"',
         )
     pid, since, _ = server
-    beat = int(hub._hub_state()["server_heartbeat_ns"])
-    silent_s = (
-        (time.clock_gettime_ns(time.CLOCK_BOOTTIME) - beat) / 1e9 if beat and hasattr(time, "CLOCK_BOOTTIME") else 0.0
-    )
-    if silent_s > 5:
+    silent = silent_s(hub)
+    if silent > SERVER_BEATS_WITHIN_S:
         return Check(
             "server",
             Health.BAD,
-            f"process {pid} is silent for {span_text(silent_s)}",
+            f"process {pid} is silent for {span_text(silent)}",
             f"continue it, or end it: kill {pid}",
         )
     return Check("server", Health.GOOD, f"process {pid} since {since:%Y-%m-%d %H:%M:%S} UTC")

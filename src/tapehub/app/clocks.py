@@ -3,64 +3,19 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tapehub.app.console import instant_text
 from tapehub.errors import HubHeld
+from tapehub.hub.clock import clock_of
 from tapehub.model.policies import ClockMode
 
 if TYPE_CHECKING:
     from tapehub.hub import DataHub
 
-__all__ = ["Clock", "change_clock", "clock_of", "live_publishers"]
+__all__ = ["change_clock", "clock_of", "live_publishers"]
 
 _RECENT_S = 10.0
 _DEFINITIONS = 16
-_SHOWN_NS = 50_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """Describe a hub clock.
-
-    Attributes:
-        rate: hub seconds in a second; 1.0 for a wall clock, 0.0 for one that only events move.
-        now_ns: its reading when it was looked at.
-        skew_ns: how far a wall clock is ahead of this machine's, to be with the venue's.
-    """
-
-    mode: ClockMode
-    rate: float
-    now_ns: int
-    skew_ns: int = 0
-
-    @property
-    def simulated(self) -> bool:
-        """Tell whether it shows another time than the wall."""
-        return self.mode is not ClockMode.WALL
-
-    @property
-    def label(self) -> str:
-        """Name it in two words at most; empty for the wall clock."""
-        return {ClockMode.VIRTUAL: "SIMULATED", ClockMode.EVENT: "EVENT TIME", ClockMode.WALL: ""}[self.mode]
-
-    def __str__(self) -> str:
-        if self.mode is ClockMode.WALL:
-            ahead = f", {self.skew_ns / 1e9:.1f} s ahead of this machine's" if abs(self.skew_ns) >= _SHOWN_NS else ""
-            return f"wall clock{ahead}, {instant_text(self.now_ns)}"
-        if self.mode is ClockMode.EVENT:
-            at = instant_text(self.now_ns) if self.now_ns > 0 else "no tick yet"
-            return f"event clock (time of the latest tick), {at}"
-        return f"virtual clock at {self.rate:g}× (SIMULATED), {instant_text(self.now_ns)}"
-
-
-def clock_of(hub: DataHub) -> Clock:
-    """Read which clock is in force."""
-    state = hub._hub_state()
-    mode = ClockMode(int(state["clock_mode"]))
-    rate = {ClockMode.WALL: 1.0, ClockMode.EVENT: 0.0, ClockMode.VIRTUAL: float(state["rate"])}[mode]
-    return Clock(mode, rate, hub.now(), int(state["skew_ns"]) if mode is ClockMode.WALL else 0)
 
 
 def live_publishers(hub: DataHub, watch_s: float = 0.25) -> list[str]:

@@ -10,7 +10,7 @@ A section is a class: what it says of a setting under ``Attributes`` is what `ta
 from __future__ import annotations
 
 import os
-import tempfile
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from tapehub.app.sections import (
 )
 from tapehub.errors import ConfigError, MissingExtra
 from tapehub.gateway.settings import GatewaySettings
+from tapehub.hub.paths import replace_file
 from tapehub.model.calendars import Calendar, calendar_of
 from tapehub.model.instruments import InstrumentBook
 from tapehub.model.sessions import CalendarId
@@ -154,10 +155,5 @@ def add_epics(epics: Mapping[str, str], path: Path | None = None, *, replace: bo
 def write_config(path: Path, text: str) -> None:
     """Replace a file at once, so that a reader sees the old one or the new one; a new one is 0600."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=path.name, delete=False, encoding="utf-8") as new:
-        new.write(text)
-        new.flush()
-        os.fsync(new.fileno())
-    if path.exists():
-        Path(new.name).chmod(path.stat().st_mode & 0o777)
-    Path(new.name).replace(path)
+    mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o600
+    replace_file(path, text, durable=True, mode=mode)

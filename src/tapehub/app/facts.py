@@ -5,7 +5,6 @@ Everything here is read from the hub: nobody is asked, nothing is logged in to.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -16,6 +15,7 @@ from tapehub.app.clocks import clock_of
 from tapehub.app.hours import TITLES
 from tapehub.hub import reading
 from tapehub.hub.latest import latest
+from tapehub.hub.status import silent_s
 from tapehub.model.calendars import is_holiday
 from tapehub.model.records import INSTRUMENT
 from tapehub.model.timeframes import parse
@@ -331,14 +331,9 @@ def _server(hub: DataHub, now_ns: int, rate: float | None) -> Server | None:
     held = hub.server()
     if held is None:
         return None
-    state = hub._hub_state()
-    beat = int(state["server_heartbeat_ns"])
-    silent_s = 0.0
-    if beat and hasattr(time, "CLOCK_BOOTTIME"):
-        silent_s = max(0.0, (time.clock_gettime_ns(time.CLOCK_BOOTTIME) - beat) / 1e9)
-    mark = int(state["watermark_ns"])
+    mark = int(hub._hub_state()["watermark_ns"])
     behind_s = (now_ns - mark) / 1e9 / rate if rate is not None and mark > 0 else None
-    return Server(held[0], silent_s, behind_s)
+    return Server(held[0], silent_s(hub), behind_s)
 
 
 def _plus(age_s: float | None, since_s: float) -> float | None:

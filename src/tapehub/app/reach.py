@@ -21,13 +21,13 @@ from tapehub.app.finding import (
     told_of,
 )  # fmt: skip
 from tapehub.app.remedies import remedy
+from tapehub.hub.status import SERVER_BEATS_WITHIN_S
 
 __all__ = ["collector", "credentials", "endpoint", "hub", "login", "tried"]
 
 MOVES_WITHIN_S = 50.0
 """A collector says how it stands every 15 s; one that misses three times does not move."""
 STARTS_WITHIN_S = 30.0
-SERVER_BEATS_WITHIN_S = 5.0
 
 
 def hub(facts: Facts) -> Finding:

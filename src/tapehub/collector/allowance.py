@@ -4,8 +4,8 @@ IG grants some points a week and refuses everything once they are gone, for days
 leaves, and what the reply says corrects the book: a process killed in between has spent its points as far as anyone
 knows, until a later reply tells.
 
-The file is JSON, replaced whole (written aside, synced, renamed), mode 0600, beside it a lock file that whoever
-changes it holds.
+The file is JSON, replaced whole (written aside, synced, renamed), beside it a lock file that whoever changes it holds;
+both are for whoever may read the hub.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any
 
 from tapehub.errors import AllowanceExceeded, ConfigError
 from tapehub.feeds.prices import AllowanceNote
+from tapehub.hub.paths import make_own, replace_file
 
 __all__ = ["FILE_NAME", "Allowance", "Booking", "Ledger"]
 
@@ -207,7 +208,7 @@ class Ledger:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         # A file of its own: the ledger is replaced, and a lock on a file that was replaced excludes nobody.
-        handle = os.open(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        handle = os.open(make_own(self._path.with_suffix(".lock")), os.O_RDWR | os.O_CLOEXEC)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
@@ -231,20 +232,8 @@ class Ledger:
         # Written down in either case, for whoever reads the file without the configuration.
         reserve = self._reserve_of(book, book.total or self._total_assumed)
         book = replace(book, reserve=reserve, chosen=book.chosen or self._reserve is not None)
-        aside = self._path.with_suffix(".new")
-        handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            os.fchmod(handle, 0o600)  # whatever the mode of one left behind was
-            os.write(handle, (json.dumps({"format": _FORMAT, **asdict(book)}, indent=2) + "\n").encode())
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-        aside.replace(self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        text = json.dumps({"format": _FORMAT, **asdict(book)}, indent=2) + "\n"
+        replace_file(self._path, text, durable=True)
 
 
 @dataclass(frozen=True, slots=True)

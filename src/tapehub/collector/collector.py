@@ -19,7 +19,7 @@ from tapehub.collector.repair import Request
 from tapehub.errors import ConfigError, FeedError, HubError, MissingExtra, TapehubError
 from tapehub.feeds.backoff import Backoff
 from tapehub.feeds.feed import Event, Feed, LiveFeed, Quotes, Status, StatusKind
-from tapehub.hub.paths import file_mode, make_folder
+from tapehub.hub.paths import make_folder, replace_file
 from tapehub.model.policies import ClockMode
 from tapehub.quality import Rhythm
 
@@ -206,10 +206,8 @@ def save_rhythm(hub: DataHub, feed: str, rhythm: Rhythm) -> None:
     """Keep what was learnt in the hub's directory."""
     path = rhythm_path(hub, feed)
     make_folder(path.parent)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(rhythm.to_json(), separators=(",", ":")))
-    temporary.chmod(file_mode(path.parent))
-    temporary.replace(path)
+    # It is learnt again, and a file that a power loss emptied is as good as none.
+    replace_file(path, json.dumps(rhythm.to_json(), separators=(",", ":")), durable=False)
 
 
 def rhythm_path(hub: DataHub, feed: str) -> Path:

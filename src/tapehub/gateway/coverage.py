@@ -11,8 +11,6 @@ import numpy as np
 from tapehub.gateway.parameters import moment
 from tapehub.hub import reading
 from tapehub.hub.gapbook import gap_book
-from tapehub.model.calendars import Calendar, CalendarId
-from tapehub.model.records import INSTRUMENT
 
 if TYPE_CHECKING:
     from tapehub.hub import DataHub
@@ -51,7 +49,7 @@ def coverage(hub: DataHub, symbol: str, day: date) -> Coverage:
     if channel is None:
         return Coverage(start_ns, shares, ticks, "".join(outcomes))
     missing = _missing(gap_book(hub).of(hub, symbol), start_ns, hub.now())
-    is_open = _calendar(hub, channel).is_open(starts)
+    is_open = hub.calendar(symbol).is_open(starts)
     began_ns, now_ns = _began(hub, symbol, channel), hub.now()
     for minute in range(MINUTES):
         begins = int(starts[minute])
@@ -90,11 +88,6 @@ def _missing(gaps: list[dict[str, Any]], start_ns: int, now_ns: int) -> list[flo
             out[minute] += min(last, minute + 1) - max(first, minute)
     shares: list[float] = np.clip(out, 0.0, 1.0).tolist()
     return shares
-
-
-def _calendar(hub: DataHub, channel: int) -> Calendar:
-    instrument = hub._channels()[channel][0]
-    return Calendar(CalendarId(int(np.frombuffer(hub._instrument(instrument), INSTRUMENT)[0]["calendar"])))
 
 
 def _began(hub: DataHub, symbol: str, channel: int) -> int:

@@ -44,7 +44,7 @@ def newest_events(hub: DataHub, kinds: Sequence[str], limit: int) -> list[Record
                 symbol=symbol_of(hub, instrument) if instrument < hub._instrument_count() else "",
                 source=sources[source] if source < len(sources) else "",
                 fixed=(one, two),
-                payload=blobs.load(hub.path, flags, payload),
+                payload=blobs.load(hub, flags, payload),
             )
         )
         if len(found) >= limit:

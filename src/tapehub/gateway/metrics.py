@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from tapehub.errors import MissingExtra, TapehubError
-from tapehub.gateway.clock import clock_of
-from tapehub.gateway.routes.pipeline import quarantined_by
-from tapehub.gateway.silence import silent_s
 from tapehub.gateway.states import channel_states
 from tapehub.hub import reading
+from tapehub.hub.clock import clock_of
 from tapehub.hub.gapbook import gap_book
+from tapehub.hub.status import quarantined_by, silent_s
 from tapehub.model.states import GapStatus, State
 
 if TYPE_CHECKING:
@@ -76,7 +75,7 @@ class Metrics:
     def _of_hub(self) -> Iterator[Metric]:
         hub = self._hub
         state, ledger = hub._hub_state(), hub.ledger()
-        clock = str(clock_of(state)["mode"])
+        clock = clock_of(hub).mode.name.lower()
         info = (self._version, hub.hub_id, clock)
         yield _gauge("info", "What this is.", [(info, 1)], "version", "hub_id", "clock")
         yield _counter("records", "Records of the log.", [((), ledger["records"])])

@@ -6,7 +6,9 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Self
+from weakref import WeakKeyDictionary, ref
 
 from tapehub.errors import HubError
 from tapehub.hub.batch import Batch
@@ -72,11 +74,11 @@ class AsyncStream:
 class _Waiter:
     """One thread that sleeps on the log for every async reader of a hub."""
 
-    _of: ClassVar[dict[int, _Waiter]] = {}
+    _of: ClassVar[WeakKeyDictionary[DataHub, _Waiter]] = WeakKeyDictionary()
     _lock = threading.Lock()
 
     def __init__(self, hub: DataHub) -> None:
-        self._hub = hub
+        self._hub = ref(hub)  # who waits has it
         # With the incarnation that the line is of: of another hub in its place, every record is news.
         self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None], int, int]] = []
         self._mutex = threading.Lock()
@@ -85,9 +87,9 @@ class _Waiter:
     @classmethod
     def of(cls, hub: DataHub) -> _Waiter:
         with cls._lock:
-            found = cls._of.get(id(hub))
-            if found is None or found._hub is not hub:
-                found = cls._of[id(hub)] = cls(hub)
+            found = cls._of.get(hub)
+            if found is None:
+                found = cls._of[hub] = cls(hub)
             return found
 
     async def news(self, seen: int, life: int) -> None:
@@ -103,10 +105,11 @@ class _Waiter:
 
     def _run(self) -> None:
         while True:
-            try:
-                head, life = self._hub.head, self._hub._incarnation
-            except HubError:  # closed, or gone: all who wait read, and are told so
-                head, life = 1 << 62, 0
+            hub = self._hub()
+            head, life = 1 << 62, 0  # closed, or gone: all who wait read, and are told so
+            if hub is not None:
+                with suppress(HubError):
+                    head, life = hub.head, hub._incarnation
             with self._mutex:
                 due = [one for one in self._waiting if one[2] < head or one[3] != life]
                 still = [one for one in self._waiting if one[2] >= head and one[3] == life]
@@ -117,11 +120,9 @@ class _Waiter:
             for loop, future, *_ in due:
                 if not loop.is_closed():
                     loop.call_soon_threadsafe(_settle, future)
-            if not due:
-                try:
-                    self._hub._wait(head, 50_000_000, 0)
-                except HubError:
-                    continue
+            if not due and hub is not None:
+                with suppress(HubError):
+                    hub._wait(head, 50_000_000, 0)
 
 
 def _settle(future: asyncio.Future[None]) -> None:

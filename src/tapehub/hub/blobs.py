@@ -8,14 +8,14 @@ removed: what the views name (the calendars' session tables) outlives the segmen
 from __future__ import annotations
 
 import hashlib
-import os
-import stat
-import threading
-from pathlib import Path
-from typing import Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
 
-from tapehub.errors import HubCorrupt
-from tapehub.hub.paths import make_folder
+from tapehub.errors import HubCorrupt, HubError
+from tapehub.hub.home import Home, home_of
+
+if TYPE_CHECKING:
+    from tapehub.hub.datahub import DataHub
 
 __all__ = ["BLOB_FLAG", "PAYLOAD_MAX", "fetch", "keep", "load", "store"]
 
@@ -23,57 +23,64 @@ PAYLOAD_MAX: Final = 63 * 64
 BLOB_FLAG: Final = 0x80
 """Flag of a record whose payload is the name of a blob."""
 
-
-def keep(hub_path: Path, data: bytes) -> tuple[int, bytes]:
-    """Give the flags and the payload of a record that carries ``data``."""
-    if len(data) <= PAYLOAD_MAX:
-        return 0, data
-    return BLOB_FLAG, store(hub_path, data).encode()
+_FOLDER: Final = "blobs"
+_ATTEMPTS: Final = 5
 
 
-def store(hub_path: Path, data: bytes) -> str:
+def keep(hub: DataHub, data: bytes, publish: Callable[[int, bytes, int], int]) -> int:
+    """Publish a record that carries ``data``, in the hub that has the blob. Returns the sequence number.
+
+    Args:
+        publish: called with the record's flags, its payload and the incarnation that both are for; what it looks up of
+            the hub is of that one too. 0 when there is another by then: it is called again.
+
+    Raises:
+        HubNotRunning: the hub's directory was deleted.
+    """
+    for _ in range(_ATTEMPTS):
+        home = home_of(hub)
+        try:
+            flags, payload = (0, data) if len(data) <= PAYLOAD_MAX else (BLOB_FLAG, _store(home, data).encode())
+        except FileNotFoundError:
+            hub._lost()  # looks now, where it would be noticed within a second
+            hub._head()
+            if home_of(hub) is home:
+                raise
+            continue
+        if seq := publish(flags, payload, home.incarnation):
+            return seq
+    raise HubError(f"the hub was replaced {_ATTEMPTS} times while a record was written: {hub.path}; who restarts it?")
+
+
+def store(hub: DataHub, data: bytes) -> str:
     """Write a blob, unless it is there, and give its name. One that is damaged is written anew."""
+    return _store(home_of(hub), data)
+
+
+def _store(home: Home, data: bytes) -> str:
     name = hashlib.sha256(data).hexdigest()
-    folder = hub_path / "blobs"
-    target = folder / name
-    if not _holds(target, data):
-        make_folder(folder)
-        temporary = folder / f".{name}.{os.getpid()}.{threading.get_ident()}"
-        shared = stat.S_IRGRP if folder.stat().st_mode & stat.S_ISGID else 0
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(data)
-            os.fchmod(file.fileno(), 0o600 | shared)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
+    if home.read(_FOLDER, name) != data:
+        home.replace(_FOLDER, name, data)
     return name
 
 
-def load(hub_path: Path, flags: int, payload: bytes) -> bytes:
+def load(hub: DataHub, flags: int, payload: bytes) -> bytes:
     """Give back what `keep` took.
 
     Raises:
         HubCorrupt: the file is missing or does not match its name.
     """
-    return fetch(hub_path, payload.decode(errors="replace")) if flags & BLOB_FLAG else payload
+    return fetch(home_of(hub), payload.decode(errors="replace")) if flags & BLOB_FLAG else payload
 
 
-def fetch(hub_path: Path, name: str) -> bytes:
+def fetch(home: Home, name: str) -> bytes:
     """Read the blob of this name.
 
     Raises:
         HubCorrupt: the file is missing or does not match its name.
     """
-    path = hub_path / "blobs" / name
-    data = path.read_bytes() if path.is_file() else b""
+    data = home.read(_FOLDER, name) or b""
     if hashlib.sha256(data).hexdigest() != name:
         what = "damaged" if data else "missing"
-        raise HubCorrupt(f"blob {path.name[:16]}… is {what}: {path}; restore it from a backup")
+        raise HubCorrupt(f"blob {name[:16]}… is {what}: {home.path / _FOLDER / name}; restore it from a backup")
     return data
-
-
-def _holds(path: Path, data: bytes) -> bool:
-    try:
-        return path.read_bytes() == data
-    except FileNotFoundError:
-        return False

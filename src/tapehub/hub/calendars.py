@@ -7,14 +7,14 @@ every reader with the next question it asks. A hub that was given none is judged
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from tapehub.errors import HubCorrupt
 from tapehub.hub import blobs
+from tapehub.hub.home import Home, home_of
 from tapehub.model.calendars import Calendar
 from tapehub.model.records import INSTRUMENT
 from tapehub.model.sessions import CalendarId, Sessions
@@ -42,7 +42,7 @@ def sessions(hub: DataHub, identifier: int) -> Sessions:
     name = hub._sessions(identifier)
     if name is None:
         return Calendar(CalendarId(identifier))
-    return _loaded(hub.path, name, CalendarId(identifier))
+    return _loaded(home_of(hub), name, CalendarId(identifier))
 
 
 def tables(hub: DataHub) -> tuple[str | None, ...]:
@@ -64,15 +64,22 @@ def log_sessions(hub: DataHub, wanted: Iterable[Sessions] = (), *, replace: bool
             continue
         table = given.get(identifier) or Calendar(identifier)
         data = table.to_bytes()
-        name = blobs.store(hub.path, data)  # also when the record is there: a blob that was lost is back
+        name = blobs.store(hub, data)  # also when the record is there: a blob that was lost is back
         logged += bool(hub._define_sessions(int(identifier), name, len(data) // 16, replace))
     return logged
 
 
-@lru_cache(maxsize=32)
-def _loaded(hub_path: Path, name: str, identifier: CalendarId) -> Sessions:
+_read: WeakKeyDictionary[Home, dict[tuple[str, CalendarId], Sessions]] = WeakKeyDictionary()
+
+
+def _loaded(home: Home, name: str, identifier: CalendarId) -> Sessions:
     """Read a table once: what a hash names does not change."""
-    try:
-        return Sessions.from_bytes(identifier, blobs.fetch(hub_path, name))
-    except ValueError as error:
-        raise HubCorrupt(f"calendar {identifier.name.lower()}: {error}: {hub_path}; start the server again") from error
+    known = _read.setdefault(home, {})
+    found = known.get((name, identifier))
+    if found is None:
+        try:
+            found = known[name, identifier] = Sessions.from_bytes(identifier, blobs.fetch(home, name))
+        except ValueError as error:
+            what = f"calendar {identifier.name.lower()}: {error}"
+            raise HubCorrupt(f"{what}: {home.path}; start the server again") from error
+    return found

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from tapehub.hub.datahub import DataHub
 
 __all__ = [
-    "SAME_TIME_LINE", "WATERMARK_SERVER", "WATERMARK_TICKS", "advance", "set_clock", "set_skew", "set_watermark_mode",
+    "SAME_TIME_LINE", "WATERMARK_SERVER", "WATERMARK_TICKS", "ClockReading", "advance", "clock_of", "set_clock",
+    "set_skew", "set_watermark_mode",
 ]  # fmt: skip
 
 WATERMARK_TICKS = 0
@@ -26,6 +28,58 @@ SAME_TIME_LINE = 1
 SAME_AUTHOR = 2
 """Beside the same time line: whoever closed intervals goes on doing so."""
 _NEVER = -(1 << 63)
+_SHOWN_NS = 50_000_000
+_LABELS = {ClockMode.VIRTUAL: "SIMULATED", ClockMode.EVENT: "EVENT TIME", ClockMode.WALL: ""}
+
+
+@dataclass(frozen=True, slots=True)
+class ClockReading:
+    """Tell which clock is in force, and what it showed when it was looked at.
+
+    Attributes:
+        rate: hub seconds in a second; 1.0 for a wall clock, 0.0 for one that only events move.
+        now_ns: its reading.
+        skew_ns: how far a wall clock is ahead of this machine's, to be with the venue's.
+    """
+
+    mode: ClockMode
+    rate: float
+    now_ns: int
+    skew_ns: int = 0
+
+    @property
+    def simulated(self) -> bool:
+        """Tell whether it shows another time than the wall."""
+        return self.mode is not ClockMode.WALL
+
+    @property
+    def label(self) -> str:
+        """Name it in two words at most; empty for the wall clock."""
+        return _LABELS[self.mode]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Describe it as the APIs do, without the reading, which each of them writes in its own way."""
+        told = {"mode": self.mode.name.lower(), "rate": self.rate}
+        return {**told, "simulated": self.simulated, "label": self.label}
+
+    def __str__(self) -> str:
+        if self.mode is ClockMode.EVENT and self.now_ns <= 0:
+            return "event clock (time of the latest tick), no tick yet"
+        at = datetime.fromtimestamp(self.now_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        if self.mode is ClockMode.EVENT:
+            return f"event clock (time of the latest tick), {at}"
+        if self.mode is ClockMode.VIRTUAL:
+            return f"virtual clock at {self.rate:g}× (SIMULATED), {at}"
+        ahead = f", {self.skew_ns / 1e9:.1f} s ahead of this machine's" if abs(self.skew_ns) >= _SHOWN_NS else ""
+        return f"wall clock{ahead}, {at}"
+
+
+def clock_of(hub: DataHub) -> ClockReading:
+    """Read which clock is in force. The one place that says at which rate each mode runs."""
+    state = hub._hub_state()
+    mode = ClockMode(int(state["clock_mode"]))
+    rate = {ClockMode.WALL: 1.0, ClockMode.EVENT: 0.0, ClockMode.VIRTUAL: float(state["rate"])}[mode]
+    return ClockReading(mode, rate, hub.now(), int(state["skew_ns"]) if mode is ClockMode.WALL else 0)
 
 
 def set_clock(hub: DataHub, mode: ClockMode, *, anchor_ns: int | None, rate: float, skew_ns: int) -> int:

@@ -1,4 +1,4 @@
-"""The cursors of durable streams, a file each in ``<hub>/cursors``: ``position epoch hub_id``.
+"""The cursors of durable streams and of agents' runs, a file each in ``<hub>/cursors``: ``position epoch hub_id``.
 
 The position comes first, alone in files of older versions: retention and a recovery read it too (upkeep.hpp,
 recovery.hpp). A position without the history it counts means nothing once the tail was cut or the hub replaced.
@@ -6,40 +6,41 @@ recovery.hpp). A position without the history it counts means nothing once the t
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+from contextlib import suppress
 
 from tapehub.errors import ConfigError
+from tapehub.hub.home import Home
 from tapehub.hub.lineage import Identity
-from tapehub.hub.paths import make_folder
 
-__all__ = ["keep", "kept"]
+__all__ = ["drop", "keep", "kept"]
 
 _FOLDER = "cursors"
 
 
-def keep(hub: Path, name: str, position: int, under: Identity) -> None:
-    """Put a position on stable storage: what is before it may be dropped from the log now."""
-    folder = hub / _FOLDER
-    make_folder(folder)
-    temporary = folder / f".{name}.tmp"
-    with temporary.open("w") as file:
-        file.write(f"{position} {under.epoch} {under.hub_id}\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(folder / name)
+def keep(home: Home, name: str, position: int, under: Identity) -> None:
+    """Put a position on stable storage: what is before it may be dropped from the log now.
+
+    Of a hub that was deleted there is nothing to keep: the next read says so, or goes on in the one in its place.
+    """
+    with suppress(FileNotFoundError):
+        home.replace(_FOLDER, name, f"{position} {under.epoch} {under.hub_id}\n")
 
 
-def kept(hub: Path, name: str) -> tuple[int, Identity | None] | None:
+def drop(home: Home, name: str) -> None:
+    """Let go of the log that a cursor holds back; one that is not there is none."""
+    home.remove(_FOLDER, name)
+
+
+def kept(home: Home, name: str) -> tuple[int, Identity | None] | None:
     """Read a position back; the history it counts is None in a file of an older version, which did not say it.
 
     Raises:
         ConfigError: the file holds something else.
     """
-    path = hub / _FOLDER / name
-    if not path.exists():
+    text = home.read(_FOLDER, name)
+    if text is None:
         return None
-    words = path.read_text(errors="replace").split()
+    words = text.decode(errors="replace").split()
     try:
         if len(words) == 1:
             return int(words[0]), None
@@ -47,5 +48,6 @@ def kept(hub: Path, name: str) -> tuple[int, Identity | None] | None:
         return int(position), Identity(hub_id, int(epoch))
     except ValueError:
         raise ConfigError(
-            f'cursor {path} holds {" ".join(words)[:80]!r}, expected "position epoch hub_id"; remove it to begin anew'
+            f'cursor {home.path / _FOLDER / name} holds {" ".join(words)[:80]!r}, expected "position epoch hub_id"; '
+            f"remove it to begin anew"
         ) from None

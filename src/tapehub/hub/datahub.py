@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import atexit
 import sys
-import weakref
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +16,7 @@ from tapehub.hub import calendars, clock, marks, publishing, reading, retention,
 from tapehub.hub.astream import AsyncStream
 from tapehub.hub.batch import Batch
 from tapehub.hub.integrity import Report, verify
+from tapehub.hub.leaving import dropped, open_hubs
 from tapehub.hub.naming import Names, symbol_of
 from tapehub.hub.paths import group_id, hub_path
 from tapehub.hub.snapshot import Snapshot
@@ -30,8 +29,6 @@ from tapehub.model.sessions import Sessions
 from tapehub.model.timeframes import parse
 
 __all__ = ["DataHub"]
-
-_open_hubs: weakref.WeakSet[DataHub] = weakref.WeakSet()
 
 
 class DataHub(Hub):
@@ -86,8 +83,8 @@ class DataHub(Hub):
             HubFormatError: something else lies there, or another format version, or a damaged file.
             HubStalled: another process sits on the hub without moving.
         """
-        names: list[Names] = []
         self = cls.__new__(cls)
+        names = Names(self, instruments)
         self.__init__(  # type: ignore[misc]
             str(Path(path or hub_path()).expanduser().resolve()),
             create=create,
@@ -104,15 +101,14 @@ class DataHub(Hub):
             segments_ahead=segments_ahead,
             retention_bytes=retention_bytes or 0,
             retention_ns=retention.checked(retention_bytes, retention_days),
-            normalise=lambda symbol: names[0].canonical(symbol),
-            define=lambda symbol, source: names[0].channel(symbol, source),
+            normalise=names.canonical,
+            define=names.channel,
         )
         self.warm_start_errors = {}
-        self._names = Names(self, instruments)
-        names.append(self._names)
+        self._names = names
         if not read_only:
             publishing.log_zone(self, *zone_transitions())
-        _open_hubs.add(self)
+        open_hubs.add(self)
         return self
 
     def close(self) -> None:
@@ -124,6 +120,9 @@ class DataHub(Hub):
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+    def __del__(self) -> None:
+        dropped(self)
 
     def __repr__(self) -> str:
         return f"<DataHub {self._directory}{' (closed)' if self.closed else ''}>"
@@ -325,7 +324,8 @@ class DataHub(Hub):
         """Return the latest tick, or refuse.
 
         Raises:
-            StaleDataError: no tick, one older than ``max_age_s`` by the hub clock, or a state that is not fresh.
+            StaleDataError: no tick, one that is older than ``max_age_s`` or over a minute ahead by the hub clock, or a
+                state that is not fresh.
         """
         return reading.require_fresh(self, symbol, max_age_s)
 
@@ -391,9 +391,3 @@ class DataHub(Hub):
 
     def _symbols_of(self, rows: npt.NDArray[Any]) -> dict[int, str]:
         return {int(i): symbol_of(self, int(i)) for i in np.unique(rows["instrument"])} if len(rows) else {}
-
-
-@atexit.register
-def _close_all() -> None:
-    for hub in list(_open_hubs):
-        hub.close()

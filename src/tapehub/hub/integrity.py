@@ -20,7 +20,7 @@ class Report:
         records: records whose checksums match.
         segments: files that were read.
         bad: (line, what is wrong), the first of each segment: behind it the walk has lost its footing.
-        expected_records: records the hub counts; equal to ``records`` when nothing was dropped or damaged.
+        expected_records: records the hub counted when the walk began. A live hub grows meanwhile: more are no fault.
     """
 
     records: int
@@ -29,9 +29,14 @@ class Report:
     bad: list[tuple[int, str]] = field(default_factory=list)
 
     @property
+    def missing(self) -> int:
+        """How many records the hub counts that are not there, where no damage says why."""
+        return 0 if self.bad else max(0, self.expected_records - self.records)
+
+    @property
     def ok(self) -> bool:
-        """Whether nothing is damaged, and nothing missing."""
-        return not self.bad and self.records >= self.expected_records
+        """Whether nothing is damaged and nothing is missing."""
+        return not self.bad and not self.missing
 
 
 def verify(hub: DataHub, progress: Callable[[int, int], None] | None = None) -> Report:

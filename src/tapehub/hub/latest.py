@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from tapehub.hub import blobs, marks, reading
+from tapehub.hub.witness import is_believed
 from tapehub.model.records import Kind
 
 if TYPE_CHECKING:
@@ -69,13 +70,13 @@ class Latest:
         if int(record[0]) == Kind.QUARANTINE:
             self._quarantined.append((int(record[2]), int(record[5]), bytes(record[10])))
         elif int(record[5]) & 0xFF == marks.LINK:
-            told = json.loads(blobs.load(hub.path, record[9], record[10]))
+            told = json.loads(blobs.load(hub, record[9], record[10]))
             self._links[told.pop("feed")] = (int(record[2]), int(record[5]), told)
 
     def links(self, hub: DataHub) -> dict[str, dict[str, Any]]:
         """Give how each feed's connection stands, with ``ts``, and ``alive``: the process that said so is there."""
         return {
-            feed: {**told, "ts": ts, "alive": reading.is_believed(hub, signed)}
+            feed: {**told, "ts": ts, "alive": is_believed(hub, signed)}
             for feed, (ts, signed, told) in list(self._links.items())
         }
 

@@ -15,7 +15,7 @@ from tapehub.model.records import Kind
 if TYPE_CHECKING:
     from tapehub.hub.datahub import DataHub
 
-__all__ = ["Identity", "Place", "identity_of", "parted", "place_of"]
+__all__ = ["Identity", "Place", "identity_of", "left_behind", "parted", "place_of"]
 
 _BUT_TICKS = (1 << 62) - 1 & ~(1 << Kind.TICK)
 _NO_ROWS = np.empty(0, np.uint8)
@@ -43,6 +43,17 @@ class Place:
     resumed: bool = True
     lost: int = 0
     at_head: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """Tell how far an incarnation went that another one has taken the place of."""
+
+    under: Identity
+    oldest: int
+    oldest_records: int
+    head: int
+    records: int
 
 
 def identity_of(hub: DataHub) -> Identity:
@@ -75,6 +86,41 @@ def place_of(hub: DataHub, position: int, under: Identity) -> Place:
             f"start is {position}: no record begins there; go on at the `next` of a batch, or at the `seq` of a record"
         )
     return Place(position)
+
+
+def left_behind(hub: DataHub, since: int, position: int, ordinal: int | None) -> tuple[int, int]:
+    """Find where a reader goes on that stood in an incarnation of a hub, and how many records it cannot have any more.
+
+    There may have been several since, each another hub: of those between it can have nothing.
+
+    Args:
+        since: the incarnation that it stood in.
+        position: where it stood.
+        ordinal: how many records lie before that place; None when nobody knows, then lines are counted for records.
+    """
+    ends = [_End(Identity(hub_id.hex(), epoch), *rest) for hub_id, epoch, *rest in hub._ends(since)]
+    now = identity_of(hub)
+    if ends[0].under == now:  # there again, or still there
+        others = {end.under.hub_id: end for end in ends if end.under.hub_id != now.hub_id}
+        return position, sum(end.records - end.oldest_records for end in others.values())
+    lost = 0
+    for end, then in zip(ends, [*ends[1:], None], strict=True):
+        under = then.under if then else now
+        if under == end.under:  # opened anew, or by a forked child
+            continue
+        unread = end.head - position if ordinal is None else end.records - ordinal
+        if under.hub_id != end.under.hub_id:
+            position, ordinal = (then.oldest, then.oldest_records) if then else (int(hub._hub_state()["oldest"]), None)
+        elif under.hub_id == now.hub_id:
+            cut = parted(hub, end.under.epoch)
+            if cut >= position:  # what lies before the cut is still to be read
+                unread -= cut - position if ordinal is None else int(hub._records_before(cut)) - ordinal
+            else:
+                position, ordinal = cut, int(hub._records_before(cut))
+        elif ordinal is not None:  # where the histories of a hub part that is gone, nobody can tell any more
+            ordinal = max(ordinal, end.records)
+        lost += max(0, unread)
+    return position, lost
 
 
 def parted(hub: DataHub, epoch: int) -> int:

@@ -30,6 +30,7 @@ import numpy as np
 
 from tapehub.hub import blobs, reading
 from tapehub.hub.naming import symbol_of
+from tapehub.hub.witness import witness
 from tapehub.model.records import NO_INSTRUMENT, GapFlag, Kind
 from tapehub.model.states import GapStatus, State
 
@@ -73,7 +74,7 @@ def state(
     return hub._publish_record(
         int(Kind.STATE),
         at_ns,
-        fixed1=int(found) | reading.witness(hub),
+        fixed1=int(found) | witness(hub),
         fixed2=max(0, at_ns if since_ns is None else since_ns),
         instrument=instrument,
         source=number,
@@ -250,9 +251,7 @@ def comparisons(hub: DataHub, symbol: str | None, limit: int) -> list[dict[str, 
 
 def feed_report(hub: DataHub, source: str, told: dict[str, Any], at_ns: int) -> int:
     """Log what a feed received and what became of it, in total since its process began. Returns the sequence number."""
-    number = hub._define_source(source[:31])
-    flags, payload = blobs.keep(hub.path, json.dumps({"feed": source, **told}).encode())
-    return hub._publish_record(int(Kind.LEDGER), at_ns, source=number, flags=flags, payload=payload)
+    return _ledger(hub, source, json.dumps({"feed": source, **told}), at_ns)
 
 
 def feed_reports(hub: DataHub) -> dict[str, dict[str, Any]]:
@@ -263,17 +262,24 @@ def feed_reports(hub: DataHub) -> dict[str, dict[str, Any]]:
     for seq, record in _newest(hub, 1 << Kind.LEDGER, oldest):
         if int(record[5]) & 0xFF in (LINK, LOSS):
             continue
-        told = json.loads(blobs.load(hub.path, record[9], record[10]))
+        told = json.loads(blobs.load(hub, record[9], record[10]))
         found.setdefault(told.pop("feed"), {"seq": seq, "ts": record[2], **told})
     return found
 
 
 def feed_link(hub: DataHub, source: str, told: dict[str, Any], at_ns: int) -> int:
     """Log how a feed's connection stands; this process answers for it. Returns the sequence number."""
-    number = hub._define_source(source[:31])
-    flags, payload = blobs.keep(hub.path, json.dumps({"feed": source, **told}, separators=(",", ":")).encode())
-    fixed1 = LINK | reading.witness(hub)
-    return hub._publish_record(int(Kind.LEDGER), at_ns, fixed1=fixed1, source=number, flags=flags, payload=payload)
+    return _ledger(hub, source, json.dumps({"feed": source, **told}, separators=(",", ":")), at_ns, link=True)
+
+
+def _ledger(hub: DataHub, source: str, text: str, at_ns: int, *, link: bool = False) -> int:
+    def publish(flags: int, payload: bytes, incarnation: int) -> int:
+        return hub._publish_record(
+            int(Kind.LEDGER), at_ns, fixed1=LINK | witness(hub) if link else 0, flags=flags, payload=payload,
+            source=hub._define_source(source[:31]), incarnation=incarnation,
+        )  # fmt: skip
+
+    return blobs.keep(hub, text.encode(), publish)
 
 
 # ---------------------------------------------------------------- reading

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -30,9 +31,15 @@ class Names:
     """Keep one hub's names. One a process and hub; the records behind it are common to all."""
 
     def __init__(self, hub: DataHub, book: InstrumentBook | None = None) -> None:
-        self._hub = hub
+        self._of = weakref.ref(hub)  # which holds this: a hub that is let go of is closed there and then
         self.book = book or InstrumentBook()
         self._settled: set[tuple[int, int]] = set()  # incarnations and channels of feeds: who is primary was looked at
+
+    @property
+    def _hub(self) -> DataHub:
+        hub = self._of()
+        assert hub is not None, "whoever asks for a name has the hub"
+        return hub
 
     def canonical(self, symbol: str) -> str:
         """Give the hub's name for any of a symbol's names."""

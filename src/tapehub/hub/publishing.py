@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tapehub._native import Candle, OrderFlowMetrics, as_candle, as_order_flow, candle_bytes
-from tapehub.errors import InvalidRecord
+from tapehub.errors import ConfigError, InvalidRecord
 from tapehub.hub import blobs
 from tapehub.model.policies import ClockMode
 from tapehub.model.records import CANDLE, FLOW_STRUCT, NO_INSTRUMENT, CandleFlag, Kind, TickFlag
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tapehub.hub.datahub import DataHub
 
 __all__ = [
-    "candle", "candle_fault", "checked", "clear", "log_zone", "note", "order_flow", "row_offsets",
+    "candle", "candle_fault", "check_fetch", "checked", "clear", "log_zone", "note", "order_flow", "row_offsets",
     "ticks", "warm_start", "warm_start_all",
 ]  # fmt: skip
 
@@ -110,6 +110,7 @@ def warm_start_all(
     hub: DataHub, symbols: Iterable[str], fetch: Callable[[str, int], Iterable[Candle] | None], limit: int
 ) -> int:
     """Publish candles of several symbols; one's failure is kept in ``hub.warm_start_errors`` and stops no other."""
+    check_fetch(fetch)
     hub.warm_start_errors = {}
     loaded = 0
     for symbol in symbols:
@@ -118,6 +119,16 @@ def warm_start_all(
         except Exception as error:  # whatever a caller's database raises
             hub.warm_start_errors[symbol] = f"{type(error).__name__}: {error}"
     return loaded
+
+
+def check_fetch(fetch: Any) -> None:
+    """Refuse what cannot be called: as each symbol's own failure it would be told to whoever looks for it, and no one.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    if not callable(fetch):
+        raise ConfigError(f"db_fetch_func is {fetch!r}, expected a function of a symbol and a limit; pass the function")
 
 
 def order_flow(hub: DataHub, given: OrderFlowMetrics) -> int:
@@ -157,14 +168,18 @@ def _check_order_flow(metrics: OrderFlowMetrics) -> None:
 
 def note(hub: DataHub, text: str, symbol: str | None) -> int:
     """Publish a remark; what is too long for a record goes into a blob."""
-    instrument, source = NO_INSTRUMENT, 0
-    if symbol is not None:
-        channel = hub._names.primary(symbol)
-        instrument, source = hub._channels()[channel]
-    flags, payload = blobs.keep(hub.path, text.encode())
-    return hub._publish_record(
-        int(Kind.NOTE), hub.now(), instrument=instrument, source=source, flags=flags, payload=payload
-    )
+
+    def publish(flags: int, payload: bytes, incarnation: int) -> int:
+        instrument, source = NO_INSTRUMENT, 0
+        if symbol is not None:
+            channel = hub._names.primary(symbol)
+            instrument, source = hub._channels()[channel]
+        return hub._publish_record(
+            int(Kind.NOTE), hub.now(), instrument=instrument, source=source, flags=flags, payload=payload,
+            incarnation=incarnation,
+        )  # fmt: skip
+
+    return blobs.keep(hub, text.encode(), publish)
 
 
 def clear(hub: DataHub, symbol: str) -> int:

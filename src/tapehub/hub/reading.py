@@ -11,8 +11,10 @@ import numpy.typing as npt
 
 from tapehub.errors import InvalidRecord, StaleDataError
 from tapehub.hub import calendars
+from tapehub.hub.ages import AHEAD_MAX_S, is_ahead, is_within
 from tapehub.hub.batch import Batch
 from tapehub.hub.snapshot import Snapshot
+from tapehub.hub.witness import is_believed
 from tapehub.model.records import CANDLE, CHANNEL_BLOCK, CHANNEL_RARE, INSTRUMENT, TICK, TickFlag
 from tapehub.model.states import State
 from tapehub.model.timeframes import Timeframe, parse
@@ -29,7 +31,6 @@ __all__ = [
     "check_limit",
     "find_channel",
     "history",
-    "is_believed",
     "latest_order_flow",
     "record_from",
     "require_fresh",
@@ -37,7 +38,6 @@ __all__ = [
     "state",
     "ticks",
     "to_ns",
-    "witness",
 ]
 
 NEVER = -(1 << 63)
@@ -311,7 +311,12 @@ def require_fresh(hub: DataHub, symbol: str, max_age_s: float) -> Tick:
         )
     age_s = (hub.now() - tick.ts_event) / 1e9
     found = state(hub, symbol)
-    if age_s > max_age_s or found in {"stale", "dead", "closed"}:
+    if is_ahead(age_s):
+        raise StaleDataError(
+            f"{symbol} is stamped {-age_s:.3f} s ahead of the hub clock and {found}, expected at most {AHEAD_MAX_S:g} "
+            f"s: {hub.path}; the clock was set back: clear_symbol() lets it start anew"
+        )
+    if not is_within(age_s, max_age_s) or found in {"stale", "dead", "closed"}:
         raise StaleDataError(
             f"{symbol} is {age_s:.3f} s old and {found}, expected at most {max_age_s:g} s and a live feed: "
             f"{hub.path}; ask doctor why"
@@ -347,10 +352,10 @@ def _state(hub: DataHub, channel: int, block: Any, rare: Any, now_ns: int) -> st
     if recorded:
         found = State(min(recorded & 0xFF, max(State)))
         if found is State.DEAD or is_believed(hub, recorded):
-            return found.label
+            return State.STALE.label if is_ahead(age_s) and found is not State.DEAD else found.label
         return State.CLOSED.label if _is_closed(hub, channel, now_ns) else State.DEAD.label
     unverified = bool(int(block["latest"]["flags"]) & int(TickFlag.UNVERIFIED))
-    if age_s <= FROZEN_AFTER_S and not (unverified and _is_frozen(hub, channel, block, now_ns)):
+    if is_within(age_s, FROZEN_AFTER_S) and not (unverified and _is_frozen(hub, channel, block, now_ns)):
         return State.UNVERIFIED.label if unverified else State.LIVE.label
     return State.CLOSED.label if _is_closed(hub, channel, now_ns) else State.STALE.label
 
@@ -377,22 +382,3 @@ def _is_frozen(hub: DataHub, channel: int, block: Any, now_ns: int) -> bool:
         return False
     since_ns = min(int(same["ts_event"].min()), int(same["ts_publish"][0]))
     return (now_ns - since_ns) / 1e9 > FROZEN_AFTER_S
-
-
-# Above the state's own byte: slot + 1 of the process that said so, and 32 bits of when it attached.
-
-
-def witness(hub: DataHub) -> int:
-    """Give the bits that name this process in a state record."""
-    mine = hub._slot()
-    return next((_sign(row) for row in hub._slots() if row["slot"] == mine), 0)
-
-
-def _sign(slot: dict[str, Any]) -> int:
-    return (int(slot["slot"]) + 1) << 8 | (int(slot["attached_ns"]) >> 10 & 0xFFFFFFFF) << 32
-
-
-def is_believed(hub: DataHub, recorded: int) -> bool:
-    """Tell whether the process that recorded a state is still there to take it back."""
-    signed = recorded & ~0xFF
-    return not signed or any(slot["alive"] and _sign(slot) == signed for slot in hub._slots())

@@ -48,16 +48,34 @@ class HubServer:
     ) -> None:
         checked(retention_bytes, retention_days)
         self.hub = DataHub.open(path, create=True, name=name, **options)
-        if not self.hub._try_serve():
-            holder = self.hub.server()
-            self.hub.close()
-            who = f"process {holder[0]}, started {holder[1]:%Y-%m-%d %H:%M:%S} UTC" if holder else "another process"
-            raise HubHeld(f"{who}, serves this hub already: {self.hub.path}; attach to it, or stop it first")
         self.started = datetime.now(UTC)
-        log_sessions(self.hub, calendars or (), replace=calendars is not None)
-        set_retention(self.hub, bytes_max=retention_bytes, days_max=retention_days)
-        self.hub._names.apply_overrides()
-        clock.set_watermark_mode(self.hub, clock.WATERMARK_SERVER)
+        self._calendars = None if calendars is None else tuple(calendars)
+        self._retention: dict[str, Any] = {"bytes_max": retention_bytes, "days_max": retention_days}
+        self._served = 0
+        try:
+            self._take()
+        except BaseException:  # nobody has this object, so nobody else can close it
+            self.hub.close()
+            raise
+
+    def _take(self) -> None:
+        """Take the lock of the hub that lies there now, and give it what a served hub has."""
+        hub = self.hub
+        hub._head()
+        incarnation = hub._incarnation
+        if not hub._try_serve():
+            holder = hub.server()
+            who = f"process {holder[0]}, started {holder[1]:%Y-%m-%d %H:%M:%S} UTC" if holder else "another process"
+            raise HubHeld(f"{who}, serves this hub already: {hub.path}; attach to it, or stop it first")
+        try:
+            log_sessions(hub, self._calendars or (), replace=self._calendars is not None)
+            set_retention(hub, **self._retention)
+            hub._names.apply_overrides()
+            clock.set_watermark_mode(hub, clock.WATERMARK_SERVER)
+        except BaseException:  # a full disk: who has the lock beats
+            hub._stop_serving()
+            raise
+        self._served = incarnation
 
     def set_clock(self, mode: ClockMode | str, **options: Any) -> None:
         """Set the hub clock: see `DataHub.set_clock`."""
@@ -78,19 +96,27 @@ class HubServer:
     last_error: str = ""
 
     def beat(self) -> float:
-        """Log a watermark when a second of the hub clock has passed; returns the seconds until the next one."""
+        """Log a watermark when a second of the hub clock has passed; returns the seconds until the next one.
+
+        Raises:
+            HubHeld: the hub was replaced, and another server holds the one that lies there now.
+        """
         hub = self.hub
-        hub._beat()
         state = hub._hub_state()
+        if hub._incarnation != self._served:  # its lock went with the hub that was
+            self._take()
+            _log.warning("the hub was replaced or opened anew, and is served again: %s", hub.path)
+            state = hub._hub_state()
+        hub._beat()
         grace = int(state["grace_ns"])
-        now = hub.now()
+        reading = clock.clock_of(hub)
+        now = reading.now_ns
         mark = (now - grace) // _SECOND * _SECOND
         if now > -(1 << 62) and mark > int(state["watermark_ns"]):
             hub.advance(mark + grace)
-        if int(state["clock_mode"]) == ClockMode.EVENT:
+        if not reading.rate:  # events move it: nobody can tell when it will have gone a second further
             return 0.05
-        rate = float(state["rate"]) if int(state["clock_mode"]) == ClockMode.VIRTUAL else 1.0
-        left_s = (mark + _SECOND + grace - now) / 1e9 / max(rate, 1e-9)
+        left_s = (mark + _SECOND + grace - now) / 1e9 / max(reading.rate, 1e-9)
         return min(max(left_s, 0.001), 0.25)
 
     def status(self) -> dict[str, Any]:
@@ -102,8 +128,11 @@ class HubServer:
         if self.hub.closed:
             return
         try:
-            clock.set_watermark_mode(self.hub, clock.WATERMARK_TICKS)
-            self.hub._stop_serving()
+            if self.hub._incarnation == self._served:  # else it is another server's, or nobody's
+                try:
+                    clock.set_watermark_mode(self.hub, clock.WATERMARK_TICKS)
+                finally:
+                    self.hub._stop_serving()
         finally:
             self.hub.close()
 

@@ -21,7 +21,8 @@ class Snapshot:
         candles: newest candles of ``timeframe``, oldest first; the last may be forming.
         order_flow: the latest metrics, or None.
         state: ``unverified``, ``live``, ``quiet``, ``stale``, ``dead``, ``closed`` or ``empty`` (no tick yet).
-        age_s: hub clock minus the latest tick's ``ts_event``, in seconds; None without a tick.
+        age_s: hub clock minus the latest tick's ``ts_event``, in seconds; None without a tick. Below 0 the tick is
+            stamped ahead: by a minute as clocks differ, by more it is ``stale``.
         completeness: coverage of the newest final candle, 0 to 1; None without one.
         now_ns: the hub clock when it was read, ns UTC.
         seq: the last record of this instrument that is in here.

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tapehub.hub import accounts, marks, reading, retention
+from tapehub.hub.ages import is_within
+from tapehub.hub.clock import clock_of
 from tapehub.hub.naming import symbol_of
 from tapehub.model.calendars import CalendarId
-from tapehub.model.policies import ClockMode
 from tapehub.model.records import INSTRUMENT, NO_INSTRUMENT, SOURCE, Kind
 
 if TYPE_CHECKING:
     from tapehub.hub.datahub import DataHub
 
-__all__ = ["check_staleness", "get_status", "instruments", "ledger", "readers", "server", "sources"]
+__all__ = [
+    "SERVER_BEATS_WITHIN_S", "check_staleness", "get_status", "instruments", "ledger", "quarantined_by", "readers",
+    "server", "silent_s", "sources",
+]  # fmt: skip
 
+SERVER_BEATS_WITHIN_S = 5.0
+"""It beats four times a second: one that was silent for longer is stopped, or has not had the machine for long."""
 DEFAULT_MAX_AGE_S = {"tick": 2.0, "candle": 120.0, "order_flow": 5.0}
 
 
 def sources(hub: DataHub) -> list[str]:
     """List the sources by id."""
-    return [np.frombuffer(hub._source(i), SOURCE)[0]["name"].decode() for i in range(hub._source_count())]
+    rows = (np.frombuffer(hub._source(number), SOURCE)[0] for number in range(hub._source_count()))
+    return [row["name"].decode(errors="replace") for row in rows]
 
 
 def instruments(hub: DataHub) -> dict[str, dict[str, Any]]:
@@ -57,7 +65,7 @@ def _arrivals(block: Any, rare: Any) -> dict[str, int]:
 
 
 def check_staleness(hub: DataHub, symbol: str, max_age_seconds: dict[str, float] | None) -> dict[str, bool]:
-    """Flag each kind of data that is older than its limit, or absent."""
+    """Flag each kind of data that is older than its limit, of another time line, or absent."""
     limits = DEFAULT_MAX_AGE_S if max_age_seconds is None else max_age_seconds
     channel = reading.find_channel(hub, symbol)
     if channel is None:
@@ -68,12 +76,12 @@ def check_staleness(hub: DataHub, symbol: str, max_age_seconds: dict[str, float]
     tick = int(block["latest"]["ts_event"]) if int(block["latest"]["seq"]) else 0
     ages = {kind: (now - at) / 1e9 if at else float("inf") for kind, at in arrivals.items()}
     ages["tick"] = (now - tick) / 1e9 if tick else float("inf")
-    return {kind: ages.get(kind, float("inf")) > limit for kind, limit in limits.items()}
+    return {kind: not is_within(ages.get(kind, float("inf")), limit) for kind, limit in limits.items()}
 
 
 def get_status(hub: DataHub) -> dict[str, Any]:
     """Describe the whole hub. The keys of the first release come first and keep their meaning."""
-    state = hub._hub_state()
+    state, clock = hub._hub_state(), clock_of(hub)
     channels = hub._channels()
     totals = dict.fromkeys(("ticks", "received", "warm", "built", "flow"), 0)
     late = {"late_applied": 0, "late_unapplied": 0, "superseded_ticks": 0, "corrected": 0}
@@ -137,9 +145,8 @@ def get_status(hub: DataHub) -> dict[str, Any]:
         "checkpoint": int(state["checkpoint"]),
         "repairs": int(state["repairs"]),
         "clock": {
-            "mode": ClockMode(int(state["clock_mode"])).name.lower(),
-            "now": datetime.fromtimestamp(hub.now() / 1e9, UTC),
-            "rate": float(state["rate"]) if int(state["clock_mode"]) == ClockMode.VIRTUAL else 1.0,
+            **clock.to_dict(),
+            "now": datetime.fromtimestamp(clock.now_ns / 1e9, UTC),
             "watermark_ns": int(state["watermark_ns"]),
             "closed_by": "server" if int(state["watermark_mode"]) else "ticks",
         },
@@ -165,6 +172,14 @@ def server(hub: DataHub) -> tuple[int, datetime, str] | None:
         return None
     pid, attached_ns, name = held
     return int(pid), datetime.fromtimestamp(attached_ns / 1e9, UTC), str(name)
+
+
+def silent_s(hub: DataHub) -> float:
+    """Give the seconds of real time since the server's last beat; 0 where there was none, or nobody can tell."""
+    beat = int(hub._hub_state()["server_heartbeat_ns"])
+    if not beat or not hasattr(time, "CLOCK_BOOTTIME"):
+        return 0.0
+    return max(0.0, (time.clock_gettime_ns(time.CLOCK_BOOTTIME) - beat) / 1e9)
 
 
 def ledger(hub: DataHub) -> dict[str, Any]:
@@ -210,3 +225,12 @@ def ledger(hub: DataHub) -> dict[str, Any]:
         "lost_in_producer": account.lost_in_producer,
         "balanced": applied == ticks and account.balanced,
     }
+
+
+def quarantined_by(ledger: dict[str, Any]) -> list[tuple[tuple[str, str], dict[str, Any]]]:
+    """Give what each feed last reported of each symbol: ((feed, symbol), counts)."""
+    return [
+        ((feed, symbol), counted)
+        for feed, symbols in ledger["feeds"].items()
+        for symbol, counted in symbols.items()
+    ]  # fmt: skip

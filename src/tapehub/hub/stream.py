@@ -14,8 +14,9 @@ from tapehub._native import Follower
 from tapehub.errors import ConfigError, HubClosed, HubError, Lapped
 from tapehub.hub import blobs, cursors
 from tapehub.hub.batch import Batch
+from tapehub.hub.home import home_of
 from tapehub.hub.intervals import IntervalWatch
-from tapehub.hub.lineage import Identity, identity_of, parted
+from tapehub.hub.lineage import Identity, identity_of, left_behind, parted
 from tapehub.hub.naming import symbol_of
 from tapehub.hub.reading import EVER, NEVER, record_from
 from tapehub.hub.record import INTERVAL_KINDS, Record, parse_kinds, parse_start
@@ -55,7 +56,7 @@ class Stream:
         name: str = "",
         durable: bool = False,
     ) -> None:
-        if durable and (not name or "/" in name):
+        if durable and (not name or "/" in name or name.startswith(".")):  # so begin files that are being written
             raise ConfigError(
                 f"a durable stream is named {name!r}, expected a name that fits a file: its cursor is kept"
             )
@@ -87,7 +88,7 @@ class Stream:
         hub = self._hub
         oldest = int(hub._hub_state()["oldest"])
         if self._durable and start == "now":
-            kept = cursors.kept(hub.path, self._name)
+            kept = cursors.kept(home_of(hub), self._name)
             if kept is not None:
                 return self._resume(*kept)
         if start == "now":
@@ -113,6 +114,8 @@ class Stream:
         return min(position, parted(self._hub, under.epoch))
 
     def _attach(self, position: int | None) -> None:
+        self._home = home_of(self._hub)  # kept when the process goes over to another hub, until this stream does
+        self._incarnation = self._home.incarnation
         self._watch: IntervalWatch | None = None
         if self._wants_intervals:
             self._watch = IntervalWatch(self._hub, self._channels(), self._timeframes, position)
@@ -120,7 +123,6 @@ class Stream:
         elif position is None:
             position = self._hub.head
         self._follower = Follower(self._hub, position, self._kinds, self._channels(), self._spins)
-        self._incarnation = self._hub._incarnation
         self._ordinal = self._ordinal_at(position)
         self._cursor = self._hub._open_cursor(self._name, position)
 
@@ -261,17 +263,10 @@ class Stream:
         exact = not self._follower.rewind() and self._ordinal is not None
         ordinal = (self._ordinal or 0) + self._follower.take_passed()
         position = self._follower.position
-        head, records = hub._left
-        unread = max(0, records - ordinal if exact else head - position)
+        going_on, unread = left_behind(hub, self._incarnation, position, ordinal if exact else None)
         self._under = identity_of(hub)
-        if self._under == before:
-            self._attach(position)
-            return
-        going_on = self._continued(position, before)
-        if going_on == position and self._under.hub_id == before.hub_id:  # what lies before the cut is still to be read
-            cut = parted(hub, before.epoch)
-            unread = max(0, unread - (int(hub._records_before(cut)) - ordinal if exact else cut - position))
-        self._lose(unread, before)
+        if unread or self._under != before:
+            self._lose(unread, before)
         self._attach(going_on)
 
     def _lose(self, lost: int, before: Identity) -> None:
@@ -332,7 +327,7 @@ class Stream:
                     symbol=symbol_of(hub, instrument) if known else "",
                     source=sources[source] if source < len(sources) else "",
                     fixed=(one, two),
-                    payload=blobs.load(hub.path, flags, payload),
+                    payload=blobs.load(hub, flags, payload),
                 )
             )
         if self._watch and INTERVAL_KINDS >> kind & 1:
@@ -378,10 +373,13 @@ class Stream:
     # ------------------------------------------------------------ life
 
     def commit(self) -> None:
-        """Keep the position of a durable stream on disk; what is before it may be dropped."""
+        """Keep the position of a durable stream on disk; what is before it may be dropped.
+
+        Each name has one owner at a time: of two streams of one name, the last to commit is the one that counts.
+        """
         if not self._durable:
             raise ConfigError("this stream is not durable: open it with durable=True and a name")
-        cursors.keep(self._hub.path, self._name, self._position, self._under)
+        cursors.keep(self._home, self._name, self._position, self._under)
 
     def close(self) -> None:
         """Give the reader's place back."""
@@ -390,6 +388,10 @@ class Stream:
             if not self._hub.closed and self._hub._incarnation == self._incarnation:
                 with contextlib.suppress(HubError):  # a hub that was deleted has no place to give back
                     self._hub._close_cursor(self._cursor)
+
+    def __del__(self) -> None:
+        if hasattr(self, "_cursor"):  # else it was never open
+            self.close()
 
     def __enter__(self) -> Self:
         return self

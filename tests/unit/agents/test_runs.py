@@ -1,17 +1,23 @@
 """A run is a function of the log: it goes on exactly once after any death, and a replay decides the same."""
 
+import shutil
 import threading
 from pathlib import Path
 
 import pytest
 
+from tapehub import DataHub
 from tapehub.agents import Agent, Runner, RunSettings
 from tapehub.agents.beginning import resumable
 from tapehub.agents.journal import read_run
 from tapehub.agents.records import AgentRecord
 from tapehub.agents.search import newest, runs
 from tapehub.errors import HubHeld
+from tapehub.hub.cursors import kept
+from tapehub.hub.home import home_of
+from tapehub.hub.lineage import Identity, identity_of
 from tapehub.model.records import Kind
+from tests.models.damage import lose_lines
 from tests.models.paper import ThreeUp, event_hub, in_log, plain, publish, replayed, rng, series, settings
 
 DAY = ("2026-06-02T07:30", "2026-06-02T11:00")
@@ -54,6 +60,44 @@ def test_run_goes_on_after_its_process_died_wherever_that_was(hub_dir: Path) -> 
         found = in_log(hub, runner.run)
         assert len(found) > 50
         assert plain(replayed(hub, runner.run, [ThreeUp()])) == found
+
+
+def test_run_goes_on_in_a_new_epoch_and_its_cursor_counts_that_one(hub_dir: Path) -> None:
+    with event_hub(hub_dir) as hub:
+        batches = list(series(5, *DAY))
+        publish(hub, batches[0])
+        with Runner(hub, [ThreeUp()], ["ThreeUp"], rng=rng(1)) as runner:
+            for batch in batches[1:-2]:
+                publish(hub, batch)
+                while runner.step(0):
+                    pass
+            begun, head = runner.run, hub.head
+        assert kept(home_of(hub), f"agent-{runner.name}") == (begun.warm, identity_of(hub))
+    lose_lines(hub_dir, head - 200, head)
+    with DataHub.open(hub_dir) as hub, Runner(hub, [ThreeUp()], ["ThreeUp"]) as runner:
+        assert (hub.epoch, runner.run.id) == (2, begun.id)
+        assert kept(home_of(hub), f"agent-{runner.name}") == (begun.warm, Identity(hub.hub_id, 2))
+        for batch in batches[-2:]:
+            publish(hub, batch)
+            while runner.step(0):
+                pass
+        runner.end()
+        assert kept(home_of(hub), f"agent-{runner.name}") is None
+        found = in_log(hub, runner.run)
+        assert len(found) > 50
+        assert plain(replayed(hub, runner.run, [ThreeUp()])) == found
+
+
+def test_cursor_of_another_hub_is_not_that_of_a_run_that_begins(hub_dir: Path, tmp_path: Path) -> None:
+    with event_hub(tmp_path / "before") as hub:
+        publish(hub, next(series(5, *DAY)))
+        with Runner(hub, [ThreeUp()], ["ThreeUp"], rng=rng(1)) as runner:
+            before = runner.run
+    with event_hub(hub_dir) as hub:  # the new one, in which that of the old one was left
+        shutil.copytree(tmp_path / "before" / "cursors", hub_dir / "cursors")
+        with Runner(hub, [ThreeUp()], ["ThreeUp"], rng=rng(2)) as runner:
+            assert runner.run.number != before.number
+            assert kept(home_of(hub), f"agent-{runner.name}") == (runner.run.warm, identity_of(hub))
 
 
 class Fickle(ThreeUp):
@@ -268,7 +312,7 @@ def test_run_whose_log_is_gone_is_not_gone_on_with(hub_dir: Path, monkeypatch: p
     with event_hub(hub_dir) as hub:
         publish(hub, next(series(1, *DAY)))
         with Runner(hub, [Agent(symbols="EUR_USD", warmup=1)], ["Agent"]) as runner:
-            assert (hub.path / "cursors" / "agent-agent").read_text() == f"{runner.run.warm_seq}\n"
+            assert kept(home_of(hub), f"agent-{runner.name}") == (runner.run.warm_seq, identity_of(hub))
         again = [Agent(symbols="EUR_USD", warmup=1)]
         assert resumable(hub, "agent", again, ["Agent"], RunSettings())[0] == runner.run
         state = hub._hub_state()

@@ -159,7 +159,7 @@ def test_processes_at_once_spend_no_point_twice(path: Path, clock: Clock) -> Non
     assert len(set(numbers)) == 30
 
 
-def test_the_file_is_the_owners_alone_whatever_the_umask(path: Path, clock: Clock) -> None:
+def test_the_files_are_those_of_the_hub_whatever_the_umask(path: Path, clock: Clock) -> None:
     before = os.umask(0)
     try:
         Ledger(path, clock).book(1)

@@ -17,6 +17,7 @@ from tapehub.gateway.context import Outside
 from tapehub.gateway.encoding import text_of
 from tapehub.gateway.shapes import answers, records
 from tapehub.hub import marks, publishing
+from tapehub.hub.calendars import log_sessions
 from tapehub.model.calendars import calendar_of
 from tapehub.model.states import GapStatus, State
 from tapehub.quality import Liveness, Rhythm
@@ -221,6 +222,20 @@ def test_coverage_shows_gaps_and_minutes_without_ticks(hub: DataHub) -> None:
         found = web.get("/coverage/EUR_USD", params={"day": "2024-03-05"})
         assert found["outcomes"][540:547] == "ffggnnf"
         assert found["minutes"][540:547] == [1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 1.0]
+
+
+def test_coverage_of_a_holiday_is_closed_whatever_was_logged_of_it(hub: DataHub) -> None:
+    hub.set_clock("event")
+    hub.publish(quotes([0]), symbol=EUR, source="ig")
+    with served(hub) as web:
+        noon, day = 12 * 60, {"day": "2024-03-06"}
+        marks.gap(hub, EUR, "ig", NINE + 60 * 10**9, NINE + 2 * 86_400 * 10**9, "cut")
+        hub.advance(NINE + 2 * 86_400 * 10**9)
+        assert web.get("/coverage/EUR_USD", params=day)["outcomes"][noon] == "g"
+        log_sessions(hub, [calendar_of("fx", ["2024-03-06"])], replace=True)
+        found = web.get("/coverage/EUR_USD", params=day)
+        assert (found["outcomes"][noon], found["minutes"][noon]) == ("c", None)
+        assert web.get("/coverage/EUR_USD", params={"day": "2024-03-05"})["outcomes"][noon] == "g"
 
 
 def test_what_lies_above_the_gateway_is_passed_in(hub: DataHub) -> None:

@@ -135,6 +135,13 @@ def test_what_is_in_hand_is_in_flight_and_balanced(hub: DataHub) -> None:
     assert told(hub) == (10, 3, 2, 1, 1, 3, 0, True)
 
 
+def test_other_records_are_not_taken_for_quotes(hub: DataHub) -> None:
+    hub.note("a remark")
+    hub._receive(1)
+    hub.publish(quotes([0]), EUR, source="ig", verified=True)
+    assert told(hub) == (1, 1, 0, 0, 0, 0, 0, True)
+
+
 def test_more_fates_than_quotes_do_not_balance(hub: DataHub) -> None:
     hub._receive(2)
     hub._count(duplicates=3)

@@ -3,6 +3,8 @@
 import pytest
 
 from tapehub import DataHub, StaleDataError
+from tapehub.hub import marks
+from tapehub.model.states import State
 from tests.models.market import EUR, NINE, candle, flow, quotes, tick
 
 SECOND = 10**9
@@ -104,3 +106,39 @@ def test_the_clock_is_everyones(hub: DataHub) -> None:
         other.set_clock("event")
         other.update_tick(tick(30))
         assert hub.now() == NINE + 30 * SECOND
+
+
+def test_a_tick_from_before_the_clock_was_set_back_is_not_fresh(hub: DataHub) -> None:
+    freeze(hub, 7200)
+    hub.update_tick(tick(7200))
+    hub.update_candle_1m(candle(119))
+    hub.update_order_flow(flow(7200))
+    hub.publish(quotes([7200]), symbol="GBP_USD", source="oanda", verified=True)
+    freeze(hub, 0)
+    assert hub.snapshot(EUR).age_s == pytest.approx(-7200, abs=1)
+    assert hub.state(EUR) == hub.snapshot(EUR).state == hub.state("GBP_USD") == "stale"
+    assert hub.check_staleness(EUR, dict.fromkeys(("tick", "candle", "order_flow"), 1e9)) == {
+        "tick": True, "candle": True, "order_flow": True,
+    }  # fmt: skip
+    with pytest.raises(StaleDataError, match=r"EUR_USD is stamped 7\d\d\d\.\d+ s ahead of the hub clock and stale"):
+        hub.require_fresh(EUR, 1e9)
+    hub.clear_symbol(EUR)
+    hub.update_tick(tick(0))
+    assert hub.require_fresh(EUR, 5) == tick(0)
+
+
+def test_a_clock_that_runs_a_little_behind_makes_nothing_stale(hub: DataHub) -> None:
+    freeze(hub, 0)
+    hub.update_tick(tick(50))
+    assert hub.state(EUR) == "unverified"
+    assert not hub.check_staleness(EUR)["tick"]
+    assert hub.require_fresh(EUR, 5) == tick(50)
+
+
+def test_a_feeds_word_is_not_believed_of_a_tick_of_another_time_line(hub: DataHub) -> None:
+    freeze(hub, 7200)
+    hub.publish(quotes([7200]), symbol=EUR, source="oanda", verified=True)
+    marks.state(hub, EUR, "oanda", State.LIVE, "ticks came", NINE + 7200 * SECOND)
+    assert hub.state(EUR) == "live"
+    freeze(hub, 0)
+    assert hub.state(EUR) == "stale"

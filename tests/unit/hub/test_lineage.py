@@ -11,25 +11,16 @@ import pytest
 from tapehub import ConfigError, DataHub, HubNotRunning, Lapped, Tick
 from tapehub.hub.astream import AsyncStream
 from tapehub.hub.stream import Stream
+from tests.models.damage import lose_lines
 from tests.models.market import drained, tick
 
 SMALL = {"create": True, "segment_lines": 1 << 10}
-LINE = 64
 
 
 def open_small(place: Path) -> DataHub:
     hub = DataHub.open(place, **SMALL)  # type: ignore[arg-type]
     hub.set_clock("event")
     return hub
-
-
-def lose_lines(place: Path, begin: int, end: int) -> None:
-    """Do what a power loss does: pages that were never stored read as zeros, and no checkpoint tells of them."""
-    with (place / "log" / "000000000000.tape").open("r+b") as file:
-        file.seek(begin * LINE)
-        file.write(bytes((end - begin) * LINE))
-    for name in ("checkpoint", "checkpoint.old"):
-        (place / name).unlink(missing_ok=True)
 
 
 def committed_beyond_the_cut(place: Path) -> tuple[int, int]:
@@ -225,3 +216,62 @@ def test_stream_of_a_hub_that_was_only_rebuilt_misses_and_repeats_nothing(hub_di
             time.sleep(0.01)
         seqs.append(hub.update_tick(tick(31)))
         assert moved(stream) == (seqs[10:], 0)
+
+
+def test_what_is_kept_of_a_hub_stays_with_it_when_another_takes_its_place(hub_dir: Path) -> None:
+    before, after = hub_dir.with_name("before"), hub_dir.with_name("after")
+    with open_small(after) as new, new.stream(name="archive", durable=True, start="oldest") as owner:
+        owner.commit()
+    kept = (after / "cursors" / "archive").read_text()
+    with open_small(hub_dir) as old, old.stream(name="archive", durable=True, start="oldest") as stream:
+        old.update_tick(tick(0))
+        stream.poll()
+        position = stream.position
+        hub_dir.rename(before)
+        after.rename(hub_dir)
+        note = old.note("x" * 5_000)
+        where = before if old._incarnation == 1 else hub_dir  # it looks round once a second
+        stream.commit()
+        assert (hub_dir / "cursors" / "archive").read_text() == kept
+        assert where == hub_dir or not (hub_dir / "blobs").exists()
+        assert (before / "cursors" / "archive").read_text().split()[0] == str(position)
+        with DataHub.open(where) as again, again.stream(kinds="note", start=note) as notes:
+            assert [len(one.payload) for one in notes.poll().records] == [5_000]
+        with DataHub.open(hub_dir) as new:
+            noticed(old, new)
+            stream.commit()  # it has not read since: what it read is of the hub that was
+            assert (hub_dir / "cursors" / "archive").read_text() == kept
+            assert stream.poll().lost == (where == before), "the note"
+            stream.commit()
+            assert (hub_dir / "cursors" / "archive").read_text().split()[2] == new.hub_id
+
+
+def test_a_note_in_a_hub_that_was_deleted_and_made_again_goes_there_with_its_blob(hub_dir: Path) -> None:
+    with open_small(hub_dir) as old, old.stream(name="archive", durable=True) as stream:
+        shutil.rmtree(hub_dir)
+        stream.commit()  # nothing to keep
+        with open_small(hub_dir) as new, new.stream(kinds="note", start="oldest") as notes:
+            old.note("x" * 5_000, "EUR_USD")
+            (record,) = notes.poll().records
+            assert (record.symbol, len(record.payload)) == ("EUR_USD", 5_000)
+        shutil.rmtree(hub_dir)
+        with pytest.raises(HubNotRunning, match="was deleted"):
+            old.note("x" * 5_000)
+
+
+def test_stream_that_two_hubs_have_passed_by_counts_what_was_unread_of_both(hub_dir: Path) -> None:
+    with open_small(hub_dir) as hub, hub.stream(start="oldest") as stream:
+        for n in range(100):
+            hub.update_tick(tick(n))
+        assert len(stream.poll(10)) == 10
+        unread = -int(hub._records_before(stream.position))
+        for count in (30, 20):
+            unread += int(hub._hub_state()["records"])
+            shutil.rmtree(hub_dir)
+            new = open_small(hub_dir)
+            for n in range(count):
+                new.update_tick(tick(n))
+            noticed(hub, new)
+            new.close()
+        assert len(moved(stream)[0]) == 20
+        assert stream.lost == unread > 90 + 30

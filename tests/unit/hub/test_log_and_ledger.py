@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tapehub import TICK, DataHub, HubClosed, HubError, HubNotRunning, InvalidRecord
+from tapehub.hub.integrity import Report
 from tests.models.market import EUR, GBP, candle, flow, moment, quotes, tick
 from tests.unit.hub.conftest import OpenHub
 
@@ -227,3 +228,9 @@ def test_flush_waits_for_stable_storage(open_hub: OpenHub, sync: str) -> None:
     if sync == "always":
         assert hub.get_status()["synced"] >= hub.head
     assert hub.flush() == hub.head
+
+
+def test_a_report_is_sound_when_nothing_is_damaged_and_nothing_is_missing() -> None:
+    assert (Report(10, 1, 10).ok, Report(12, 1, 10).ok) == (True, True), "a live hub grows while it is walked"
+    assert (Report(9, 1, 10).ok, Report(9, 1, 10).missing) == (False, 1)
+    assert (Report(9, 1, 10, [(64, "checksum")]).ok, Report(9, 1, 10, [(64, "checksum")]).missing) == (False, 0)

@@ -2,7 +2,10 @@
 
 import os
 import re
+import shutil
 import threading
+import time
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ import pytest
 from tapehub import DataHub
 from tapehub.errors import HubHeld
 from tapehub.hub.server import HubServer
+from tapehub.hub.status import silent_s
 from tests.models.intervals import SECOND, starts_of
 from tests.models.market import EUR, GBP, NINE, QUOTE, drained, quotes, tick
 from tests.models.recordings import lean_ticks
@@ -61,6 +65,16 @@ def test_a_beat_logs_one_watermark_a_second_of_the_hub_clock(tmp_path: Path) -> 
                 server.beat()
                 server.beat()
             assert [(one.ts_event - NINE) / SECOND for one in drained(stream)] == [4, 5, 6, 8]
+
+
+def test_a_server_is_silent_since_its_last_beat(hub: DataHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert silent_s(hub) == 0.0, "there was none"
+    with HubServer(hub.path) as server:
+        server.beat()
+        beat_ns = int(hub._hub_state()["server_heartbeat_ns"])
+        for later_ns, expected in ((0, 0.0), (44_000_000_000, 44.0), (-1, 0.0)):
+            monkeypatch.setattr(time, "clock_gettime_ns", lambda clock, at=beat_ns + later_ns: at)
+            assert silent_s(hub) == expected
 
 
 def test_an_interval_of_a_silent_symbol_ends_with_the_clock(tmp_path: Path) -> None:
@@ -179,3 +193,52 @@ def test_a_clock_before_1990_ends_no_server(tmp_path: Path) -> None:
         finally:
             stop.set()
             runs.join()
+
+
+def test_a_server_takes_the_lock_of_the_hub_that_was_made_in_the_place_of_its_own(tmp_path: Path) -> None:
+    with HubServer(tmp_path / "hub", retention_days=3, **OPTIONS) as server:
+        shutil.rmtree(tmp_path / "hub")
+        with DataHub.open(tmp_path / "hub", create=True, **OPTIONS) as new:
+            assert new.server() is None
+            beat_until(server, lambda: new.server() is not None)
+            assert new.get_status()["clock"]["closed_by"] == "server"
+            assert (new.server() or (0,))[0] == os.getpid()
+            with pytest.raises(HubHeld):
+                HubServer(tmp_path / "hub", **OPTIONS)
+
+
+def test_a_server_leaves_a_hub_alone_that_another_one_made_in_the_place_of_its_own(tmp_path: Path) -> None:
+    with HubServer(tmp_path / "hub", name="first", **OPTIONS) as first:
+        shutil.rmtree(tmp_path / "hub")
+        with HubServer(tmp_path / "hub", name="second", **OPTIONS) as second:
+            with pytest.raises(HubHeld, match="serves this hub already"):
+                beat_until(first, lambda: False)
+            before = second.hub._hub_state()["server_heartbeat_ns"]
+            with pytest.raises(HubHeld):
+                first.beat()
+            assert second.hub._hub_state()["server_heartbeat_ns"] == before
+            first.close()
+            assert (second.hub.server() or (0, 0, ""))[2] == "second"
+            assert second.status()["clock"]["closed_by"] == "server"
+            second.beat()
+
+
+def test_a_server_that_fails_as_it_begins_gives_its_lock_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: object, **options: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("tapehub.hub.server.log_sessions", full)
+        with pytest.raises(OSError, match="No space left") as kept:
+            HubServer(tmp_path / "hub", **OPTIONS)
+    HubServer(tmp_path / "hub", **OPTIONS).close()
+    assert kept.value.errno == 28  # and with it the frames that hold what had begun
+
+
+def beat_until(server: HubServer, holds: Callable[[], bool]) -> None:
+    for _ in range(500):
+        server.beat()
+        if holds():
+            return
+        time.sleep(0.01)
+    raise AssertionError("what was to come of beats never did")

@@ -9,6 +9,15 @@ from pathlib import Path
 import pytest
 
 from tapehub import ConfigError, DataHub, Tick
+from tapehub.agents.halts import halt
+from tapehub.agents.runner import only_one
+from tapehub.collector.allowance import Ledger
+from tapehub.collector.collector import save_rhythm
+from tapehub.hub import cursors
+from tapehub.hub.home import home_of
+from tapehub.hub.lineage import identity_of
+from tapehub.quality import Rhythm
+from tests.models.market import NINE
 
 STRANGER = 65_432  # a user and a group that nobody has
 
@@ -46,8 +55,25 @@ def test_a_shared_hub_belongs_to_its_group_with_all_that_comes_later(tmp_path: P
         for folder in (hub.path, Path(hub._hub_state()["memory_dir"])):
             assert stat.S_IMODE(folder.stat().st_mode) == 0o2770
             for name, mode in modes(folder).items():
-                assert mode in (0o660, 0o2770) or "blobs/" in name, (name, oct(mode))
-                assert not mode & 0o007 or "blobs/" in name
+                assert mode in (0o660, 0o2770), (name, oct(mode))
+
+
+def test_what_is_replaced_in_a_shared_hub_is_the_groups_too(tmp_path: Path) -> None:
+    with DataHub.open(tmp_path / "hub", create=True, group=os.getgid(), segment_lines=1024) as hub:
+        before = os.umask(0o077)
+        try:
+            halt(hub, "a test")
+            cursors.keep(home_of(hub), "archive", 64, identity_of(hub))
+            save_rhythm(hub, "feed", Rhythm())
+            Ledger(hub.path / "allowance-ig.json", lambda: NINE).book(1)
+            with only_one(hub, "agent"):
+                pass
+        finally:
+            os.umask(before)
+        found = modes(hub.path)
+        written = {"agents/halt.json", "cursors/archive", "rhythm/feed.json", "allowance-ig.json"}
+        assert found.keys() >= written | {"agents/agent.lock", "allowance-ig.lock"}
+        assert set(found.values()) == {0o660, 0o2770}, found
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")

@@ -349,11 +349,22 @@ def test_a_durable_cursor_holds_retention_back_up_to_its_cap(tape: Tape) -> None
         assert sum(stream.poll(1 << 20).lost for _ in range(30)) == stream.lost > 0
 
 
+def test_what_was_left_of_a_commit_in_mid_write_holds_nothing_back(tape: Tape) -> None:
+    with tape.reader.stream(name="archive", durable=True, start=64) as stream:
+        stream.commit()
+        left = tape.reader.path / "cursors" / "archive"
+        left.rename(left.with_name(".archive.killed"))
+        tape.publish(5_000)
+        assert stream.position < tape.drop()
+
+
 def test_a_durable_stream_needs_a_name_and_only_it_can_commit(hub: DataHub) -> None:
     with pytest.raises(ConfigError, match="expected a name that fits a file"):
         hub.stream(durable=True)
     with pytest.raises(ConfigError, match="expected a name that fits a file"):
         hub.stream(durable=True, name="a/b")
+    with pytest.raises(ConfigError, match="expected a name that fits a file"):
+        hub.stream(durable=True, name=".archive")
     with hub.stream(name="x") as stream, pytest.raises(ConfigError, match="not durable"):
         stream.commit()
 

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from tapehub.gateway.clock import clock_of
 from tapehub.gateway.instants import iso
 from tapehub.gateway.mcp.asking import rounded
 from tapehub.gateway.mcp.shapes import Standing, StateName
 from tapehub.gateway.states import ChannelState, channel_states
+from tapehub.hub.clock import clock_of
 
 if TYPE_CHECKING:
     from tapehub.hub import DataHub
@@ -115,9 +115,9 @@ def duration(seconds: float) -> str:
 
 
 def _made(hub: DataHub, now_ns: int, told: list[str], **known: Any) -> Standing:
-    clock = clock_of(hub._hub_state())
-    if clock["simulated"]:
-        told.append(f"{clock['label']}: the hub clock is not the time of day")
+    clock = clock_of(hub)
+    if clock.simulated:
+        told.append(f"{clock.label}: the hub clock is not the time of day")
     return Standing(
-        **known, now=iso(now_ns), clock=clock["mode"], simulated=clock["simulated"], note=f"{'; '.join(told)}."
+        **known, now=iso(now_ns), clock=clock.to_dict()["mode"], simulated=clock.simulated, note=f"{'; '.join(told)}."
     )

@@ -12,14 +12,13 @@ from tapehub.gateway.context import Context, Here
 from tapehub.gateway.encoding import dumps
 from tapehub.gateway.shapes.base import Shape
 from tapehub.gateway.shapes.problems import responses
-from tapehub.gateway.silence import silent_s
+from tapehub.hub.status import SERVER_BEATS_WITHIN_S, silent_s
 
 __all__ = ["metrics", "open_router", "router"]
 
 open_router = APIRouter(tags=["health"])
 router = APIRouter(tags=["health"])
 metrics = APIRouter(tags=["health"])
-_SILENT_MAX_S = 5.0
 
 
 class Alive(Shape):
@@ -59,7 +58,7 @@ def ready(here: Context) -> dict[str, Any]:
         return {"ready": False, "hub": False, "server": False, "detail": " ".join(str(error).split())}
     if not served:
         detail = "no server runs this hub: start one with `tapehub up`"
-    elif silent > _SILENT_MAX_S:
+    elif silent > SERVER_BEATS_WITHIN_S:
         detail = f"the server has not beaten for {silent:.1f} s: expected one every quarter of a second"
     else:
         detail = ""

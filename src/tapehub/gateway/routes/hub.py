@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from tapehub.gateway.clock import clock_of
 from tapehub.gateway.context import Here, answer
 from tapehub.gateway.instants import iso
 from tapehub.gateway.plain import plain
@@ -22,6 +21,7 @@ from tapehub.gateway.shapes.answers import (
 )
 from tapehub.gateway.shapes.problems import responses
 from tapehub.gateway.states import made_up
+from tapehub.hub.clock import clock_of
 
 __all__ = ["router"]
 
@@ -37,15 +37,14 @@ async def status(here: Here) -> Response:
     hub = here.hub
     told = hub.get_status()
     server = told["server"]
-    clock, feeds = clock_of(hub._hub_state()), made_up(hub).feeds
+    feeds = made_up(hub).feeds
     told |= {
         "now": iso(max(hub.now(), 0)),
-        "simulated": clock["simulated"] or bool(feeds),
+        "simulated": told["clock"]["simulated"] or bool(feeds),
         "made_up": feeds,
         "version": here.outside.version,
         "server": None if server is None else {"pid": server[0], "started": server[1], "name": server[2]},
     }
-    told["clock"] |= clock
     return answer(plain(told))
 
 
@@ -82,8 +81,8 @@ async def processes(here: Here) -> Response:
 @router.get("/clock", response_model=ClockAnswer, responses=responses())
 async def clock(here: Here) -> Response:
     """Give the hub clock: what it shows, and whether that is another time than the wall's."""
-    found: dict[str, Any] = clock_of(here.hub._hub_state())
-    return answer({"now": iso(max(here.hub.now(), 0)), **found})
+    found = clock_of(here.hub)
+    return answer({"now": iso(max(found.now_ns, 0)), **found.to_dict()})
 
 
 @router.get(

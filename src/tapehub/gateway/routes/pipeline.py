@@ -9,16 +9,17 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from tapehub.gateway.context import Here, answer
-from tapehub.gateway.fates import fates
 from tapehub.gateway.instants import iso
 from tapehub.gateway.plain import plain
 from tapehub.gateway.shapes.answers import PipelineAnswer
 from tapehub.gateway.shapes.problems import responses
 from tapehub.gateway.streaming.broadcast import Broadcast
 from tapehub.hub import DataHub
+from tapehub.hub.accounts import account_of
 from tapehub.hub.latest import latest
+from tapehub.hub.status import quarantined_by
 
-__all__ = ["quarantined_by", "router"]
+__all__ = ["router"]
 
 router = APIRouter(tags=["for people"])
 
@@ -27,7 +28,7 @@ router = APIRouter(tags=["for people"])
 async def pipeline(here: Here) -> Response:
     """Count what stands at every hop. Totals: whoever wants a rate takes two answers."""
     hub = here.hub
-    counted, ledger, state = fates(hub), hub.ledger(), hub._hub_state()
+    counted, ledger, state = account_of(hub), hub.ledger(), hub._hub_state()
     by_reason: Counter[str] = Counter()
     for _, told in quarantined_by(ledger):
         by_reason.update(told["quarantined"])
@@ -41,7 +42,7 @@ async def pipeline(here: Here) -> Response:
                 "feed": {"received": counted.received},
                 "quality": {
                     # Where nobody receives, callers publish: what they published was accepted.
-                    "accepted": counted.accepted if counted.received else ledger["ticks"],
+                    "accepted": counted.published if counted.received else ledger["ticks"],
                     "duplicates": counted.duplicates,
                     "refused": counted.refused,
                     "quarantined": counted.quarantined,
@@ -59,15 +60,6 @@ async def pipeline(here: Here) -> Response:
             }
         )
     )  # fmt: skip
-
-
-def quarantined_by(ledger: dict[str, Any]) -> list[tuple[tuple[str, str], dict[str, Any]]]:
-    """Give what each feed last reported of each symbol: ((feed, symbol), counts)."""
-    return [
-        ((feed, symbol), counted)
-        for feed, symbols in ledger["feeds"].items()
-        for symbol, counted in symbols.items()
-    ]  # fmt: skip
 
 
 def _feeds(hub: DataHub) -> list[dict[str, Any]]:

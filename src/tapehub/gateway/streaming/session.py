@@ -14,12 +14,12 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from tapehub.errors import TapehubError
 from tapehub.gateway.access.scopes import KEY, Identity
-from tapehub.gateway.clock import clock_of
 from tapehub.gateway.encoding import dumps
 from tapehub.gateway.instants import iso
 from tapehub.gateway.problems import Problem, as_problem
 from tapehub.gateway.streaming import messages
 from tapehub.gateway.streaming.lossless import Lossless
+from tapehub.hub.clock import clock_of
 
 if TYPE_CHECKING:
     from tapehub.gateway.streaming.broadcast import Broadcast, Subscription
@@ -172,7 +172,7 @@ class Session:
                 "oldest": int(state["oldest"]),
                 "head": int(state["head"]),
                 "now": iso(max(hub.now(), 0)),
-                "clock": clock_of(state),
+                "clock": clock_of(hub).to_dict(),
                 "limits": {
                     "subscriptions": limits.subscriptions,
                     "symbols": limits.symbols,

@@ -14,7 +14,6 @@ Told = dict[str, Any]
 
 # What the gateway adds for pages.
 _MORE: Final = frozenset({"now", "simulated", "made_up", "version"})
-_CLOCK: Final = frozenset({"mode", "now", "rate", "watermark_ns", "closed_by"})
 
 
 def status(told: Told) -> Told:
@@ -24,9 +23,7 @@ def status(told: Told) -> Told:
         symbol: {kind: values.moment(at) for kind, at in times.items()}
         for symbol, times in told["last_updates"].items()
     }
-    clock = {name: value for name, value in told["clock"].items() if name in _CLOCK}
-    rate = clock["rate"] if clock["mode"] == "virtual" else 1.0  # of an event clock, the gateway tells 0
-    out["clock"] = {**clock, "now": values.moment(clock["now"]), "rate": rate}
+    out["clock"] = {**told["clock"], "now": values.moment(told["clock"]["now"])}
     server = told["server"]
     out["server"] = None if server is None else (server["pid"], values.moment(server["started"]), server["name"])
     return out

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tapehub._native import Candle, as_candle
-from tapehub.errors import HubError, InvalidRecord, TapehubError
+from tapehub.errors import InvalidRecord, TapehubError
 from tapehub.hub import publishing
 from tapehub.hub.remote import tables, values
 
@@ -100,8 +100,7 @@ def warm_start_all(
     hub: RemoteHub, symbols: Iterable[str], fetch: Callable[[str, int], Iterable[Candle] | None], limit: int
 ) -> int:
     """Publish candles of several symbols, fetched here; one's failure stops no other."""
-    if not callable(fetch):
-        raise HubError(f"db_fetch_func is {fetch!r}, expected a function of a symbol and a limit")
+    publishing.check_fetch(fetch)
     hub.warm_start_errors = {}
     loaded = 0
     for symbol in symbols:

@@ -15,6 +15,7 @@ from tapehub.agents.search import newest
 from tapehub.errors import HubCorrupt
 from tapehub.hub import blobs
 from tapehub.hub.calendars import tables
+from tapehub.hub.home import home_of
 from tapehub.model.records import Kind
 from tapehub.model.sessions import CalendarId, Sessions
 
@@ -66,7 +67,7 @@ def named(hours: Hours) -> dict[str, str]:
 
 
 def _fetched(hub: DataHub, calendar: CalendarId, name: str) -> Sessions:
-    return table_in(hub, calendar, blobs.fetch(hub.path, name))
+    return table_in(hub, calendar, blobs.fetch(home_of(hub), name))
 
 
 def table_in(hub: DataHub, calendar: CalendarId, data: bytes) -> Sessions:

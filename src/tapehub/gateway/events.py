@@ -45,6 +45,7 @@ def newest_events(hub: DataHub, kinds: Sequence[str], limit: int) -> list[Record
                 source=sources[source] if source < len(sources) else "",
                 fixed=(one, two),
                 payload=blobs.load(hub.path, flags, payload),
+                flags=flags & ~blobs.BLOB_FLAG,
             )
         )
         if len(found) >= limit:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import struct
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -36,7 +35,7 @@ class Latest:
         self._incarnation = -1
         self._position = 0
         self._links: dict[str, tuple[int, int, dict[str, Any]]] = {}
-        self._quarantined: deque[tuple[int, int, bytes]] = deque(maxlen=_QUARANTINED_MAX)
+        self._quarantined: deque[tuple[int, int, int, bytes]] = deque(maxlen=_QUARANTINED_MAX)
         self.read(hub)
 
     def read(self, hub: DataHub) -> Latest:
@@ -67,7 +66,7 @@ class Latest:
 
     def _take(self, hub: DataHub, record: Any) -> None:
         if int(record[0]) == Kind.QUARANTINE:
-            self._quarantined.append((int(record[2]), int(record[5]), bytes(record[10])))
+            self._quarantined.append((int(record[2]), int(record[5]), record[9], record[10]))
         elif int(record[5]) & 0xFF == marks.LINK:
             told = json.loads(blobs.load(hub.path, record[9], record[10]))
             self._links[told.pop("feed")] = (int(record[2]), int(record[5]), told)
@@ -82,9 +81,8 @@ class Latest:
     def quarantined(self) -> dict[str, tuple[int, int, str]]:
         """Give the newest refusal of each symbol: when, reason, detail; an empty symbol where the message told none."""
         found: dict[str, tuple[int, int, str]] = {}
-        for ts, reason, payload in list(self._quarantined):
-            (size,) = struct.unpack_from("<H", payload)
-            told = json.loads(payload[2 : 2 + size])
+        for ts, reason, flags, payload in list(self._quarantined):
+            told = marks.read_quarantine(flags, payload)
             found[told["symbol"]] = (ts, reason, told["detail"])
         return found
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GAP_FIELDS", "comparison", "comparisons", "feed_link", "feed_report", "feed_reports", "gap", "gap_row", "gaps",
-    "quarantine", "quarantined", "records", "state",
+    "quarantine", "quarantined", "read_quarantine", "records", "signed", "state",
 ]  # fmt: skip
 
 GAP_FIELDS: Final = ("start", "end", "cause", "status", "seq")
@@ -47,7 +47,8 @@ GAP_FIELDS: Final = ("start", "end", "cause", "status", "seq")
 RAW_FLAG: Final = 1
 """Of a quarantine record: its payload ends in the bytes of a message, not in a quote."""
 
-_QUOTE = struct.Struct("<qqddff")  # ts_event, ts_recv, bid, ask, bid_size, ask_size
+_QUOTE = struct.Struct("<qqddff")
+_QUOTE_FIELDS = ("ts_event", "ts_recv", "bid", "ask", "bid_size", "ask_size")
 _RAW_BYTES_MAX = 3_000
 LINK: Final = 1
 """Low byte of the first number of a ledger record that says how a feed's connection stands."""
@@ -57,6 +58,11 @@ LOSS: Final = 2
 
 _REPORT_SEGMENTS = 2  # reports come once a minute: older segments are not searched for one
 _NO_ROWS = np.empty(0, np.uint8)
+
+
+def signed(number: int) -> int:
+    """Read one of a record's two numbers, which are 64 bits without a sign, as a time."""
+    return int(number) - (1 << 64) * (int(number) >> 63)
 
 
 # ---------------------------------------------------------------- states
@@ -135,7 +141,7 @@ def gaps(hub: DataHub, symbol: str, source: str | None = None) -> list[dict[str,
 
 def gap_row(seq: int, record: Any) -> dict[str, Any]:
     """Read what one record says of a gap."""
-    start, end = (int(value) - (1 << 64) * (int(value) >> 63) for value in record[5:7])
+    start, end = signed(record[5]), signed(record[6])
     text = record[10].decode(errors="replace")
     try:
         told = json.loads(text)
@@ -197,22 +203,35 @@ def quarantined(hub: DataHub, symbol: str | None, limit: int) -> list[dict[str, 
     for seq, record in _newest(hub, 1 << Kind.QUARANTINE):
         if len(rows) >= limit:
             break
-        payload = record[10]
-        (size,) = struct.unpack_from("<H", payload)
-        told = json.loads(payload[2 : 2 + size])
+        told = read_quarantine(record[9], record[10])
         if name is not None and (not told["symbol"] or hub._names.canonical(told["symbol"]) != name):
             continue
         row: dict[str, Any] = {"seq": seq, "ts": record[2], "reason": int(record[5]), "not_stored": int(record[6])}
-        row.update(told)
-        body = payload[2 + size :]
-        if record[9] & RAW_FLAG:
-            row["raw"] = body
-        else:
-            row.update(
-                zip(("ts_event", "ts_recv", "bid", "ask", "bid_size", "ask_size"), _QUOTE.unpack(body), strict=True)
-            )
-        rows.append(row)
+        rows.append(row | told)
     return rows[::-1]
+
+
+def read_quarantine(flags: int, payload: bytes) -> dict[str, Any]:
+    """Read what a record says of something that was refused.
+
+    The flag alone tells its two forms apart: a message may have any reason, and be as long as a quote is.
+
+    Returns:
+        ``symbol``, ``source``, ``detail``, and either ``raw`` with, where it was cut, ``bytes``, or a quote's
+        ``ts_event``, ``ts_recv``, ``bid``, ``ask``, ``bid_size``, ``ask_size``.
+
+    Raises:
+        ValueError: the payload is of another version, or damaged.
+    """
+    try:
+        (size,) = struct.unpack_from("<H", payload)
+        told: dict[str, Any] = json.loads(payload[2 : 2 + size])
+        body = payload[2 + size :]
+        if flags & RAW_FLAG:
+            return {**told, "raw": body}
+        return {**told, **dict(zip(_QUOTE_FIELDS, _QUOTE.unpack(body), strict=True))}
+    except struct.error as error:
+        raise ValueError(f"a record of quarantine that cannot be read: {error}") from None
 
 
 # ---------------------------------------------------------------- comparisons and reports

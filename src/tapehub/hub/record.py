@@ -28,7 +28,7 @@ class Record:
     Attributes:
         kind: such as ``"watermark"``, ``"state"``, ``"clear"``.
         ts_event, ts_publish: int64 ns UTC.
-        fixed: the two numbers every record has room for; their meaning goes by kind.
+        fixed: the two numbers every record has room for; their meaning goes by kind, as that of `flags` does.
     """
 
     seq: int
@@ -39,6 +39,7 @@ class Record:
     source: str
     fixed: tuple[int, int]
     payload: bytes = field(repr=False)
+    flags: int = field(default=0, repr=False)
 
     @property
     def timestamp(self) -> datetime:

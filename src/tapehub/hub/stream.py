@@ -331,6 +331,7 @@ class Stream:
                     source=sources[source] if source < len(sources) else "",
                     fixed=(one, two),
                     payload=blobs.load(hub.path, flags, payload),
+                    flags=flags & ~blobs.BLOB_FLAG,
                 )
             )
         if self._watch and INTERVAL_KINDS >> kind & 1:

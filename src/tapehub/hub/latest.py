@@ -8,9 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-import numpy as np
-
-from tapehub.hub import blobs, marks, reading
+from tapehub.hub import blobs, marks, reading, scanning
 from tapehub.model.records import Kind
 
 if TYPE_CHECKING:
@@ -19,7 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["Latest", "latest"]
 
 _KINDS = 1 << Kind.LEDGER | 1 << Kind.QUARANTINE
-_NO_ROWS = np.empty(0, np.uint8)
 _QUARANTINED_MAX = 512
 
 
@@ -53,16 +50,9 @@ class Latest:
             self._links.clear()
             self._quarantined.clear()
         head = hub.head
-        while self._position < head:
-            after, _, _, found, _ = hub._scan(
-                self._position, head, b"", _KINDS, reading.NEVER, reading.EVER, _NO_ROWS
-            )  # fmt: skip
-            record = hub._record(found) if found else None
-            if record is not None:
-                self._take(hub, record)
-            if after <= self._position:
-                break
-            self._position = after
+        for _, record in scanning.between(hub, _KINDS, self._position, head):
+            self._take(hub, record)
+        self._position = max(self._position, head)
 
     def _take(self, hub: DataHub, record: Any) -> None:
         if int(record[0]) == Kind.QUARANTINE:

@@ -23,12 +23,9 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
-from tapehub.hub import blobs, reading
+from tapehub.hub import blobs, reading, scanning
 from tapehub.hub.naming import symbol_of
 from tapehub.model.records import NO_INSTRUMENT, GapFlag, Kind
 from tapehub.model.states import GapStatus, State
@@ -38,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GAP_FIELDS", "comparison", "comparisons", "feed_link", "feed_report", "feed_reports", "gap", "gap_row", "gaps",
-    "quarantine", "quarantined", "read_quarantine", "records", "signed", "state",
+    "quarantine", "quarantined", "read_quarantine", "signed", "state",
 ]  # fmt: skip
 
 GAP_FIELDS: Final = ("start", "end", "cause", "status", "seq")
@@ -57,7 +54,6 @@ LOSS: Final = 2
 """That of one which says what was lost with a process: see `kLedgerLoss` in layout.hpp."""
 
 _REPORT_SEGMENTS = 2  # reports come once a minute: older segments are not searched for one
-_NO_ROWS = np.empty(0, np.uint8)
 
 
 def signed(number: int) -> int:
@@ -132,7 +128,7 @@ def gaps(hub: DataHub, symbol: str, source: str | None = None) -> list[dict[str,
         return []
     mask = bytes(channel) + b"\x01"
     rows: dict[int, dict[str, Any]] = {}
-    for seq, record in records(hub, 1 << Kind.GAP, int(hub._hub_state()["oldest"]), hub.head, mask):
+    for seq, record in scanning.between(hub, 1 << Kind.GAP, int(hub._hub_state()["oldest"]), hub.head, mask):
         row = gap_row(seq, record)
         row["seq"] = rows.get(row["start"], row)["seq"]
         rows[row["start"]] = row
@@ -200,7 +196,7 @@ def quarantined(hub: DataHub, symbol: str | None, limit: int) -> list[dict[str, 
     """Read back what was refused, newest ``limit``, oldest first."""
     name = None if symbol is None else hub._names.canonical(symbol)
     rows: list[dict[str, Any]] = []
-    for seq, record in _newest(hub, 1 << Kind.QUARANTINE):
+    for seq, record in scanning.newest(hub, 1 << Kind.QUARANTINE):
         if len(rows) >= limit:
             break
         told = read_quarantine(record[9], record[10])
@@ -257,7 +253,7 @@ def comparisons(hub: DataHub, symbol: str | None, limit: int) -> list[dict[str, 
     """Read back how candles differed, newest ``limit``, oldest first."""
     name = None if symbol is None else hub._names.canonical(symbol)
     rows: list[dict[str, Any]] = []
-    for seq, record in _newest(hub, 1 << Kind.COMPARISON):
+    for seq, record in scanning.newest(hub, 1 << Kind.COMPARISON):
         of = symbol_of(hub, record[7])
         if len(rows) >= limit:
             break
@@ -279,7 +275,7 @@ def feed_reports(hub: DataHub) -> dict[str, dict[str, Any]]:
     lines = int(hub._hub_state()["segment_lines"])
     found: dict[str, dict[str, Any]] = {}
     oldest = max(0, hub.head // lines - _REPORT_SEGMENTS + 1) * lines
-    for seq, record in _newest(hub, 1 << Kind.LEDGER, oldest):
+    for seq, record in scanning.newest(hub, 1 << Kind.LEDGER, oldest):
         if int(record[5]) & 0xFF in (LINK, LOSS):
             continue
         told = json.loads(blobs.load(hub.path, record[9], record[10]))
@@ -295,31 +291,7 @@ def feed_link(hub: DataHub, source: str, told: dict[str, Any], at_ns: int) -> in
     return hub._publish_record(int(Kind.LEDGER), at_ns, fixed1=fixed1, source=number, flags=flags, payload=payload)
 
 
-# ---------------------------------------------------------------- reading
-
-
 def _place(hub: DataHub, symbol: str, source: str) -> tuple[int, int]:
     """Give the ids of an instrument and a source, defining what is missing."""
     channel = hub._names.channel(symbol, source)
     return hub._channels()[channel]
-
-
-def _newest(hub: DataHub, kinds: int, oldest: int = 0) -> Iterator[tuple[int, Any]]:
-    """Go through the records of some kinds, newest first, a segment at a time."""
-    lines, last = int(hub._hub_state()["segment_lines"]), hub.head
-    oldest = max(oldest, int(hub._hub_state()["oldest"]))
-    for segment in range(last // lines, oldest // lines - 1, -1):
-        begin, stop = max(oldest, segment * lines), min(last, (segment + 1) * lines)
-        yield from reversed(list(records(hub, kinds, begin, stop, b"")))
-
-
-def records(hub: DataHub, kinds: int, position: int, stop: int, mask: bytes) -> Iterator[tuple[int, Any]]:
-    """Go through the records of some kinds, oldest first: sequence and record; an empty mask is every channel."""
-    while position < stop:
-        after, _, _, found, _ = hub._scan(position, stop, mask, kinds, reading.NEVER, reading.EVER, _NO_ROWS)
-        record = hub._record(found) if found else None
-        if record is not None:  # else dropped with its segment since
-            yield found, record
-        if after <= position:
-            return
-        position = after

@@ -26,6 +26,7 @@ import struct
 from typing import TYPE_CHECKING, Any, Final
 
 from tapehub.hub import blobs, reading, scanning
+from tapehub.hub.arguments import check_limit
 from tapehub.hub.naming import symbol_of
 from tapehub.model.records import NO_INSTRUMENT, GapFlag, Kind
 from tapehub.model.states import GapStatus, State
@@ -194,6 +195,7 @@ def quarantine(
 
 def quarantined(hub: DataHub, symbol: str | None, limit: int) -> list[dict[str, Any]]:
     """Read back what was refused, newest ``limit``, oldest first."""
+    limit = _limit(limit)
     name = None if symbol is None else hub._names.canonical(symbol)
     rows: list[dict[str, Any]] = []
     for seq, record in scanning.newest(hub, 1 << Kind.QUARANTINE):
@@ -251,6 +253,7 @@ def comparison(
 
 def comparisons(hub: DataHub, symbol: str | None, limit: int) -> list[dict[str, Any]]:
     """Read back how candles differed, newest ``limit``, oldest first."""
+    limit = _limit(limit)
     name = None if symbol is None else hub._names.canonical(symbol)
     rows: list[dict[str, Any]] = []
     for seq, record in scanning.newest(hub, 1 << Kind.COMPARISON):
@@ -289,6 +292,11 @@ def feed_link(hub: DataHub, source: str, told: dict[str, Any], at_ns: int) -> in
     flags, payload = blobs.keep(hub.path, json.dumps({"feed": source, **told}, separators=(",", ":")).encode())
     fixed1 = LINK | reading.witness(hub)
     return hub._publish_record(int(Kind.LEDGER), at_ns, fixed1=fixed1, source=number, flags=flags, payload=payload)
+
+
+def _limit(limit: int | None) -> int:
+    found = check_limit(limit)
+    return 100 if found is None else found
 
 
 def _place(hub: DataHub, symbol: str, source: str) -> tuple[int, int]:

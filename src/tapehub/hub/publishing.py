@@ -12,6 +12,7 @@ import numpy.typing as npt
 from tapehub._native import Candle, OrderFlowMetrics, as_candle, as_order_flow, candle_bytes
 from tapehub.errors import ConfigError, InvalidRecord
 from tapehub.hub import blobs
+from tapehub.hub.arguments import check_note, check_source
 from tapehub.model.policies import ClockMode
 from tapehub.model.records import CANDLE, FLOW_STRUCT, NO_INSTRUMENT, CandleFlag, Kind, TickFlag
 
@@ -168,11 +169,12 @@ def _check_order_flow(metrics: OrderFlowMetrics) -> None:
 
 def note(hub: DataHub, text: str, symbol: str | None) -> int:
     """Publish a remark; what is too long for a record goes into a blob."""
+    data = check_note(text)
     instrument, source = NO_INSTRUMENT, 0
     if symbol is not None:
         channel = hub._names.primary(symbol)
         instrument, source = hub._channels()[channel]
-    flags, payload = blobs.keep(hub.path, text.encode())
+    flags, payload = blobs.keep(hub.path, data)
     return hub._publish_record(
         int(Kind.NOTE), hub.now(), instrument=instrument, source=source, flags=flags, payload=payload
     )
@@ -198,6 +200,7 @@ def ticks(
 ) -> int:
     """Publish the rows of a structured array."""
     array = checked(array, symbol, symbols)
+    check_source(source or None)
     offsets = row_offsets(array.dtype, indexed=symbols is not None)
     assert offsets is not None, array.dtype
     # Only now: an array that is refused defines no symbol.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tapehub.hub import accounts, marks, reading, retention
+from tapehub.hub.arguments import check_ages
 from tapehub.hub.clock import clock_of
 from tapehub.hub.naming import symbol_of
 from tapehub.model.calendars import CalendarId
@@ -30,7 +31,6 @@ _CALLS = ("get_tick_calls", "get_candles_calls", "get_flow_calls")
 _RARE = ("candles_received", "candles_warm", "candles_built", "flow_updates")
 _LATE = ("late_applied", "late_unapplied", "superseded_ticks", "corrected")
 _PLACES = ("epoch", "head", "oldest", "records", "synced", "checkpoint", "repairs")
-DEFAULT_MAX_AGE_S = {"tick": 2.0, "candle": 120.0, "order_flow": 5.0}
 
 
 def sources(hub: DataHub) -> list[str]:
@@ -73,7 +73,7 @@ def _arrivals(block: Any, rare: Any) -> dict[str, int]:
 
 def check_staleness(hub: DataHub, symbol: str, max_age_seconds: dict[str, float] | None) -> dict[str, bool]:
     """Flag each kind of data that is older than its limit, or absent."""
-    limits = DEFAULT_MAX_AGE_S if max_age_seconds is None else max_age_seconds
+    limits = check_ages(max_age_seconds)
     channel = reading.find_channel(hub, symbol)
     if channel is None:
         return dict.fromkeys(limits, True)

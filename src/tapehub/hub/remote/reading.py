@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from tapehub._native import Candle, Tick
 from tapehub.errors import InvalidRecord
+from tapehub.hub.arguments import AGES_MAX_S, check_ages, check_bound, check_limit, check_source
 from tapehub.hub.batch import Batch
-from tapehub.hub.reading import check_limit, to_ns
+from tapehub.hub.reading import to_ns
 from tapehub.hub.remote import tables, values
 from tapehub.hub.snapshot import Snapshot
 from tapehub.model.records import CANDLE, TICK, CandleFlag
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
 __all__ = ["candle_objects", "candles", "check_staleness", "history", "snapshot", "tick_objects", "ticks"]
 
 ROWS_MAX: Final = 1_000_000
-_AGE_MAX_S: Final = 1e9
+AGE_MAX_S: Final = 1e9
+_FIRST_NS: Final = -9_214_560_000_000_000_000  # 1678-01-01
+_LAST_NS: Final = 9_214_646_400_000_000_000  # 2262-01-01
 _STATUS: Final = ("forming", "final", "revised", "superseded")
-_DEFAULT_MAX_AGE_S: Final = {"tick": 2.0, "candle": 120.0, "order_flow": 5.0}
 
 Bound = int | datetime | None
 
@@ -33,6 +35,7 @@ Bound = int | datetime | None
 def ticks(hub: RemoteHub, symbol: str, limit: int | None, start: Bound, end: Bound) -> Batch:
     """Read the newest ticks of a symbol."""
     path = f"/ticks/{hub._quoted(symbol)}"
+    start, end = check_bound("start", start), check_bound("end", end)
     left = _limit(limit, 1000 if start is None and end is None else None)
     parts: list[npt.NDArray[Any]] = []
     upto = end
@@ -66,6 +69,8 @@ def candles(
 ) -> Batch:
     """Read the newest candles of a symbol from the hub's memory."""
     frame = parse(timeframe)
+    check_source(source)
+    start, end = check_bound("start", start), check_bound("end", end)
     most = frame.capacity + 1
     wanted = _limit(limit, 100 if start is None and end is None else most)
     data = hub._wire.get_arrow(
@@ -82,6 +87,8 @@ def history(
     """Build candles of a symbol anew from the hub's log."""
     frame = parse(timeframe)
     hub._quoted(symbol)
+    check_source(source)
+    start, end = check_bound("start", start), check_bound("end", end)
     wanted = _limit(limit, None)
     most = ROWS_MAX if wanted is None else min(wanted, ROWS_MAX)
     data = hub._wire.get_arrow(
@@ -99,7 +106,9 @@ def history(
 
 def snapshot(hub: RemoteHub, symbol: str, timeframe: str, limit: int) -> Snapshot:
     """Read everything of a symbol from one state of it."""
-    told = hub._wire.get(f"/snapshot/{hub._quoted(symbol)}", timeframe=parse(timeframe).name, limit=limit)
+    frame = parse(timeframe)
+    most = min(_limit(limit, 100) or 0, frame.capacity + 1)
+    told = hub._wire.get(f"/snapshot/{hub._quoted(symbol)}", timeframe=frame.name, limit=most)
     return Snapshot(
         symbol=told["symbol"],
         source=told["source"],
@@ -117,8 +126,8 @@ def snapshot(hub: RemoteHub, symbol: str, timeframe: str, limit: int) -> Snapsho
 
 def check_staleness(hub: RemoteHub, symbol: str, max_age_seconds: dict[str, float] | None) -> dict[str, bool]:
     """Flag each kind of data that is older than its limit, or absent."""
-    limits = _DEFAULT_MAX_AGE_S if max_age_seconds is None else max_age_seconds
-    asked = {kind: min(max(limits[kind], 0.0), _AGE_MAX_S) for kind in _DEFAULT_MAX_AGE_S if kind in limits}
+    limits = check_ages(max_age_seconds)
+    asked = {kind: min(limits[kind], AGE_MAX_S) for kind in AGES_MAX_S if kind in limits}
     told = hub._wire.get(f"/staleness/{hub._quoted(symbol)}", **asked)
     return {kind: bool(told[kind]) if kind in asked else True for kind in limits}
 
@@ -178,6 +187,6 @@ def _bound(bound: Bound) -> str | None:
     if bound is None:
         return None
     if isinstance(bound, datetime):
-        aware = bound if bound.tzinfo else bound.replace(tzinfo=UTC)
-        return values.time_text(to_ns(aware))
-    return str(max(0, int(bound)))
+        # The gateway reads years that an int64 holds; nothing lies beyond them.
+        return values.time_text(min(max(to_ns(bound), _FIRST_NS), _LAST_NS))
+    return str(bound)

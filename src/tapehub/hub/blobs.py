@@ -8,11 +8,12 @@ removed: what the views name (the calendars' session tables) outlives the segmen
 from __future__ import annotations
 
 import hashlib
+import stat
 from pathlib import Path
 from typing import Final
 
 from tapehub.errors import HubCorrupt
-from tapehub.hub.paths import make_folder, replace_file
+from tapehub.hub.paths import file_mode, make_folder, replace_file
 
 __all__ = ["BLOB_FLAG", "PAYLOAD_MAX", "fetch", "keep", "load", "store"]
 
@@ -35,7 +36,8 @@ def store(hub_path: Path, data: bytes) -> str:
     target = folder / name
     if not _holds(target, data):
         make_folder(folder)
-        replace_file(target, data, durable=True)
+        # The group reads it; nobody has to write what is named by its hash.
+        replace_file(target, data, durable=True, mode=file_mode(folder) & ~stat.S_IWGRP)
     return name
 
 

@@ -15,7 +15,6 @@ import numpy.typing as npt
 
 from tapehub._native import Candle, Hub, OrderFlowMetrics, Tick, as_candle
 from tapehub.hub import calendars, clock, marks, publishing, reading, retention, status
-from tapehub.hub.arguments import check_source
 from tapehub.hub.astream import AsyncStream
 from tapehub.hub.batch import Batch
 from tapehub.hub.integrity import Report, verify
@@ -269,7 +268,6 @@ class DataHub(Hub):
         source: str | None = None,
     ) -> Batch:
         """Answer `candles` when it is asked for more than a symbol, a timeframe and a limit."""
-        check_source(source)
         return reading.candles(self, symbol, timeframe, limit, start, end, forming=forming, source=source)
 
     def history(
@@ -283,7 +281,6 @@ class DataHub(Hub):
         source: str | None = None,
     ) -> Batch:
         """Build candles anew from everything the log still holds, clears or not."""
-        check_source(source)
         return reading.history(self, symbol, timeframe, limit, start, end, source=source)
 
     def snapshot(self, symbol: str, timeframe: str = "1m", limit: int = 100) -> Snapshot:
@@ -333,7 +330,6 @@ class DataHub(Hub):
 
     def state(self, symbol: str, source: str | None = None) -> str:
         """Return the liveness of a symbol, by its primary source or the named one: see `Snapshot.state`."""
-        check_source(source)
         return reading.state(self, symbol, source)
 
     def check_staleness(self, symbol: str, max_age_seconds: dict[str, float] | None = None) -> dict[str, bool]:
@@ -350,7 +346,6 @@ class DataHub(Hub):
 
     def gaps(self, symbol: str, source: str | None = None) -> list[dict[str, Any]]:
         """List the spans without a live feed: start, end (None while it lasts), cause, status; oldest first."""
-        check_source(source)
         return marks.gaps(self, symbol, source)
 
     def quarantined(self, symbol: str | None = None, limit: int = 100) -> list[dict[str, Any]]:

@@ -26,7 +26,7 @@ import struct
 from typing import TYPE_CHECKING, Any, Final
 
 from tapehub.hub import blobs, reading, scanning
-from tapehub.hub.arguments import check_limit
+from tapehub.hub.arguments import check_limit, check_source
 from tapehub.hub.naming import symbol_of
 from tapehub.model.records import NO_INSTRUMENT, GapFlag, Kind
 from tapehub.model.states import GapStatus, State
@@ -124,6 +124,7 @@ def gap(
 
 def gaps(hub: DataHub, symbol: str, source: str | None = None) -> list[dict[str, Any]]:
     """Read the gaps of a symbol back from the log: one row each, as its last record tells it, oldest first."""
+    check_source(source)
     channel = reading.find_channel(hub, symbol, source)
     if channel is None:
         return []

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from tapehub.errors import StaleDataError
 from tapehub.hub import calendars
-from tapehub.hub.arguments import check_age, check_bound, check_limit
+from tapehub.hub.arguments import check_age, check_bound, check_limit, check_source
 from tapehub.hub.batch import Batch
 from tapehub.hub.snapshot import Snapshot
 from tapehub.model.records import CANDLE, CHANNEL_BLOCK, CHANNEL_RARE, INSTRUMENT, TICK, TickFlag
@@ -184,6 +184,7 @@ def candles(
 ) -> Batch:
     """Read the newest candles of a symbol from their ring."""
     frame = parse(timeframe)
+    check_source(source)
     channel = find_channel(hub, symbol, source)
     if channel is None:
         return Batch(np.empty(0, CANDLE), hub)
@@ -233,6 +234,7 @@ def history(
 ) -> Batch:
     """Build candles of a symbol anew from the log."""
     frame = parse(timeframe)
+    check_source(source)
     channel = find_channel(hub, symbol, source)
     if channel is None:
         return Batch(np.empty(0, CANDLE), hub)
@@ -282,6 +284,7 @@ def snapshot(hub: DataHub, symbol: str, frame: Timeframe, limit: int) -> Snapsho
 
 def state(hub: DataHub, symbol: str, source: str | None = None) -> str:
     """Say how far the data of a symbol can be trusted now: those of its primary source, or of the one that is named."""
+    check_source(source)
     channel = find_channel(hub, symbol, source)
     if channel is None:
         return "empty"

@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from pathlib import PurePath, PurePosixPath
-from typing import Any, Final, NoReturn, Self
+from typing import Any, NoReturn, Self
 from urllib.parse import quote
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from tapehub._native import Candle, OrderFlowMetrics, Tick, as_candle, as_order_flow, as_tick
 from tapehub.errors import ConfigError, InvalidRecord
 from tapehub.hub import clock
-from tapehub.hub.arguments import check_age, check_limit, check_note, check_source
+from tapehub.hub.arguments import check_note
 from tapehub.hub.batch import Batch
 from tapehub.hub.integrity import Report
 from tapehub.hub.remote import answers, reading, sending, values
@@ -27,8 +27,6 @@ from tapehub.model.policies import ClockMode, OnLap, WaitStrategy
 from tapehub.model.sessions import Sessions
 
 __all__ = ["RemoteHub"]
-
-_NEWEST_MAX: Final = 10_000
 
 
 class RemoteHub:
@@ -152,8 +150,7 @@ class RemoteHub:
 
     def note(self, text: str, symbol: str | None = None) -> int:
         """Log a remark of at most 100,000 characters. Returns its sequence number."""
-        check_note(text)
-        return int(self._wire.post("/note", {"text": text, "symbol": self._named(symbol)})["seq"])
+        return int(self._wire.post("/note", {"text": check_note(text).decode(), "symbol": self._named(symbol)})["seq"])
 
     def flush(self) -> int:
         """Wait until everything published is on stable storage; returns the first sequence that is not."""
@@ -283,17 +280,11 @@ class RemoteHub:
         Raises:
             StaleDataError: no tick, one older than ``max_age_s`` by the hub clock, or a state that is not fresh.
         """
-        most = min(check_age("max_age_s", max_age_s), reading.AGE_MAX_S)
-        told = self._told(f"/fresh/{self._quoted(symbol)}", max_age_s=most)
-        return values.tick(told, self._pip_size(told["symbol"]))
+        return reading.require_fresh(self, symbol, max_age_s)
 
     def state(self, symbol: str, source: str | None = None) -> str:
         """Return the liveness of a symbol, by its primary source or the named one: see `Snapshot.state`."""
-        self._quoted(symbol)
-        check_source(source)
-        rows = self._told("/states", symbol=symbol)["states"]
-        found = [row for row in rows if (row["primary"] if source is None else row["source"] == source)]
-        return str(found[0]["state"]) if found else "empty"
+        return reading.state(self, symbol, source)
 
     def check_staleness(self, symbol: str, max_age_seconds: dict[str, float] | None = None) -> dict[str, bool]:
         """Flag what is older than its limit (default tick 2 s, candle 120 s, order_flow 5 s), by the hub clock."""
@@ -309,22 +300,15 @@ class RemoteHub:
 
     def gaps(self, symbol: str, source: str | None = None) -> list[dict[str, Any]]:
         """List the spans without a live feed: start, end (None while it lasts), cause, status; oldest first."""
-        self._quoted(symbol)
-        check_source(source)
-        return [answers.gap(row) for row in self._told("/gaps", symbol=symbol, source=source, limit=10_000)["gaps"]]
+        return reading.gaps(self, symbol, source)
 
     def quarantined(self, symbol: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
-        """List what feeds sent and the gate refused, with reason and raw values; the newest, oldest first.
-
-        At most 10,000: that is what a gateway looks up for one request.
-        """
-        told = self._told("/quarantine", symbol=self._named(symbol), limit=_newest(limit))
-        return [answers.quarantined(row) for row in told["quarantine"]]
+        """List what feeds sent and the gate refused, with reason and raw values; the newest 10,000 at most."""
+        return reading.quarantined(self, symbol, limit)
 
     def comparisons(self, symbol: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
         """List how candles differed from those that the venue built itself; the newest, oldest first."""
-        told = self._told("/comparisons", symbol=self._named(symbol), limit=_newest(limit))
-        return [row | {"start": values.ns(row["start"])} for row in told["comparisons"]]
+        return reading.comparisons(self, symbol, limit)
 
     def calendar(self, symbol: str) -> Sessions:
         """Give the hours of a symbol's market, holidays included, as all of the hub judge them now: ask each time."""
@@ -414,8 +398,3 @@ class RemoteHub:
 
     def _candle_objects(self, bodies: npt.NDArray[np.uint8]) -> list[Candle]:
         return reading.candle_objects(self, bodies)
-
-
-def _newest(limit: int) -> int:
-    found = check_limit(limit)
-    return min(100 if found is None else found, _NEWEST_MAX)

@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from tapehub._native import Candle, Tick
 from tapehub.errors import InvalidRecord
-from tapehub.hub.arguments import AGES_MAX_S, check_ages, check_bound, check_limit, check_source
+from tapehub.hub.arguments import AGES_MAX_S, check_age, check_ages, check_bound, check_limit, check_source
 from tapehub.hub.batch import Batch
 from tapehub.hub.reading import to_ns
-from tapehub.hub.remote import tables, values
+from tapehub.hub.remote import answers, tables, values
 from tapehub.hub.snapshot import Snapshot
 from tapehub.model.records import CANDLE, TICK, CandleFlag
 from tapehub.model.timeframes import TIMEFRAMES, parse
@@ -21,9 +21,13 @@ from tapehub.model.timeframes import TIMEFRAMES, parse
 if TYPE_CHECKING:
     from tapehub.hub.remote.hub import RemoteHub
 
-__all__ = ["candle_objects", "candles", "check_staleness", "history", "snapshot", "tick_objects", "ticks"]
+__all__ = [
+    "candle_objects", "candles", "check_staleness", "comparisons", "gaps", "history", "quarantined",
+    "require_fresh", "snapshot", "state", "tick_objects", "ticks",
+]  # fmt: skip
 
 ROWS_MAX: Final = 1_000_000
+_NEWEST_MAX: Final = 10_000  # that is what a gateway looks up for one request
 AGE_MAX_S: Final = 1e9
 _FIRST_NS: Final = -9_214_560_000_000_000_000  # 1678-01-01
 _LAST_NS: Final = 9_214_646_400_000_000_000  # 2262-01-01
@@ -122,6 +126,41 @@ def snapshot(hub: RemoteHub, symbol: str, timeframe: str, limit: int) -> Snapsho
         now_ns=values.ns(told["now"]),
         seq=told["seq"],
     )
+
+
+def require_fresh(hub: RemoteHub, symbol: str, max_age_s: float) -> Tick:
+    """Read the latest tick of a symbol, or refuse."""
+    most = min(check_age("max_age_s", max_age_s), AGE_MAX_S)
+    told = hub._told(f"/fresh/{hub._quoted(symbol)}", max_age_s=most)
+    return values.tick(told, hub._pip_size(told["symbol"]))
+
+
+def state(hub: RemoteHub, symbol: str, source: str | None) -> str:
+    """Say how far the data of a symbol can be trusted now."""
+    hub._quoted(symbol)
+    check_source(source)
+    rows = hub._told("/states", symbol=symbol)["states"]
+    found = [row for row in rows if (row["primary"] if source is None else row["source"] == source)]
+    return str(found[0]["state"]) if found else "empty"
+
+
+def gaps(hub: RemoteHub, symbol: str, source: str | None) -> list[dict[str, Any]]:
+    """Read the spans of a symbol without a live feed."""
+    hub._quoted(symbol)
+    check_source(source)
+    return [answers.gap(row) for row in hub._told("/gaps", symbol=symbol, source=source, limit=_NEWEST_MAX)["gaps"]]
+
+
+def quarantined(hub: RemoteHub, symbol: str | None, limit: int) -> list[dict[str, Any]]:
+    """Read what was refused, newest ``limit``, oldest first."""
+    told = hub._told("/quarantine", symbol=hub._named(symbol), limit=min(_limit(limit, 100) or 0, _NEWEST_MAX))
+    return [answers.quarantined(row) for row in told["quarantine"]]
+
+
+def comparisons(hub: RemoteHub, symbol: str | None, limit: int) -> list[dict[str, Any]]:
+    """Read how candles differed, newest ``limit``, oldest first."""
+    told = hub._told("/comparisons", symbol=hub._named(symbol), limit=min(_limit(limit, 100) or 0, _NEWEST_MAX))
+    return [row | {"start": values.ns(row["start"])} for row in told["comparisons"]]
 
 
 def check_staleness(hub: RemoteHub, symbol: str, max_age_seconds: dict[str, float] | None) -> dict[str, bool]:

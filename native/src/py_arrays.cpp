@@ -161,7 +161,7 @@ PyObject* candles(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObj
   query.frame = kMinuteFrame;
   query.limit = 100;
   if (given[1] && !parse_timeframe(given[1], &query.frame)) return nullptr;
-  if (given[2] && !to_u64(given[2], "limit", &query.limit)) return nullptr;
+  if (given[2] && !to_limit(given[2], &query.limit)) return nullptr;
   query.limit = std::min<u64>(query.limit, kTimeframes[query.frame].capacity + 1);
   PyHub& python = *py_hub(self);
   PyObject* array = nullptr;

@@ -30,6 +30,26 @@ void raise(const Error& error, u64 published) {
 }
 void raise_invalid(const std::string& message) { raise(Error(Cause::Invalid, message)); }
 
+bool to_limit(PyObject* object, u64* out) {
+  int beyond = 0;
+  const long long limit = PyLong_AsLongLongAndOverflow(object, &beyond);
+  if (limit == -1 && PyErr_Occurred()) {
+    if (!PyErr_ExceptionMatches(PyExc_TypeError)) return false;
+    PyErr_Clear();
+    PyObject* shown = PyObject_Repr(object);
+    const char* text = shown ? PyUnicode_AsUTF8(shown) : nullptr;
+    if (text) raise_invalid("limit is " + std::string(text) + ", expected a whole number; start and end come after it, or go by name");
+    Py_XDECREF(shown);
+    return false;
+  }
+  if (beyond < 0 || (beyond == 0 && limit < 0)) {
+    raise_invalid("limit is " + (beyond ? std::string("far below 0") : std::to_string(limit)) + ", expected 0 or more");
+    return false;
+  }
+  *out = beyond ? u64(INT64_MAX) : u64(limit);
+  return true;
+}
+
 // ---------------------------------------------------------------- life
 
 PyHub::~PyHub() {
@@ -444,15 +464,7 @@ PyObject* get_latest_candles(PyObject* self, PyObject* const* args, Py_ssize_t n
   RingQuery query{};
   query.frame = kMinuteFrame;
   query.limit = 100;
-  if (given[1]) {
-    const long long limit = PyLong_AsLongLong(given[1]);
-    if (limit == -1 && PyErr_Occurred()) return nullptr;
-    if (limit < 0) {
-      raise_invalid("limit is " + std::to_string(limit) + ", expected 0 or more");
-      return nullptr;
-    }
-    query.limit = u64(limit);
-  }
+  if (given[1] && given[1] != Py_None && !to_limit(given[1], &query.limit)) return nullptr;
   if (given[2] && !parse_timeframe(given[2], &query.frame)) return nullptr;
   try {
     Hub& hub = python.live();

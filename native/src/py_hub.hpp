@@ -15,6 +15,8 @@ namespace tapehub::py {
 // Raise what the native core threw as the class of tapehub.errors that fits its cause.
 void raise(const Error& error, u64 published = 0);
 void raise_invalid(const std::string& message);
+// Reads a limit as `check_limit` of hub/arguments.py does; false with an error set.
+bool to_limit(PyObject* object, u64* out);
 
 class PyHub {
  public:

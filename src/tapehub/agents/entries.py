@@ -11,6 +11,7 @@ from tapehub.agents.market import StateChange
 from tapehub.agents.records import AgentRecord, HaltRecord, Opinion, Order, Signal, decode, split_cause
 from tapehub.errors import InvalidRecord
 from tapehub.hub.clock import SAME_TIME_LINE, WATERMARK_TICKS
+from tapehub.hub.marks import signed
 from tapehub.model.records import CLOCK_STRUCT, CandleFlag, GapFlag, Kind
 from tapehub.model.states import GapStatus, State
 from tapehub.quality.reasons import Reason
@@ -154,8 +155,7 @@ class Readers:
         market = self._market(entry)
         if market is None:
             return
-        start = entry.one - (1 << 64) * (entry.one >> 63)
-        end = entry.two - (1 << 64) * (entry.two >> 63)
+        start, end = signed(entry.one), signed(entry.two)
         try:
             told = json.loads(entry.payload)
             cause, status = str(told["cause"]), GapStatus(told["status"])

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
 from tapehub.agents.records import AgentRecord, Message, decode, split_cause
 from tapehub.agents.run import Run
 from tapehub.errors import InvalidRecord
-from tapehub.hub import blobs
-from tapehub.hub.reading import EVER, NEVER
+from tapehub.hub import blobs, scanning
 from tapehub.model.records import Kind
 
 if TYPE_CHECKING:
@@ -48,29 +47,24 @@ class Found(NamedTuple):
 
 def newest(hub: DataHub, kinds: Iterable[Kind], oldest: int = 0) -> Iterator[Found]:
     """Go through records of some kinds, newest first, a segment at a time."""
-    state = hub._hub_state()
-    lines, last = int(state["segment_lines"]), hub.head
-    oldest = max(oldest, int(state["oldest"]))
-    for segment in range(last // lines, oldest // lines - 1, -1):
-        begin, stop = max(oldest, segment * lines), min(last, (segment + 1) * lines)
-        yield from reversed(list(between(hub, kinds, begin, stop)))
+    for seq, record in scanning.newest(hub, _mask(kinds), oldest):
+        yield _found(hub, seq, record)
 
 
 def between(hub: DataHub, kinds: Iterable[Kind], position: int, stop: int) -> Iterator[Found]:
     """Go through records of some kinds from one place in the log to another, oldest first."""
-    mask = sum(1 << kind for kind in kinds)
-    while position < stop:
-        after, _, _, other, oldest = hub._scan(position, stop, b"", mask, NEVER, EVER, NO_ROWS)
-        record = hub._record(other) if other else None
-        if record is not None:
-            cause, ordinal = split_cause(record[6])
-            payload = blobs.load(hub, record[9], record[10])
-            yield Found(other, record[0], record[2], record[4], record[5], cause, ordinal, payload)
-        if after <= position:
-            if not oldest:
-                return
-            after = oldest
-        position = after
+    for seq, record in scanning.between(hub, _mask(kinds), position, stop):
+        yield _found(hub, seq, record)
+
+
+def _mask(kinds: Iterable[Kind]) -> int:
+    return sum(1 << kind for kind in kinds)
+
+
+def _found(hub: DataHub, seq: int, record: Any) -> Found:
+    cause, ordinal = split_cause(record[6])
+    payload = blobs.load(hub, record[9], record[10])
+    return Found(seq, record[0], record[2], record[4], record[5], cause, ordinal, payload)
 
 
 def runs(hub: DataHub, agent: str | None = None) -> Iterator[Run]:

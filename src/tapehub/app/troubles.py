@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tapehub.app.alerting import Trouble, View
 from tapehub.app.console import span_text
 from tapehub.app.facts import Facts, Item, gather
+from tapehub.hub.marks import signed
 from tapehub.hub.record import Record
 from tapehub.model.states import GapStatus
 
@@ -88,7 +89,7 @@ class Watch:
 
     def _take(self, record: Record) -> None:
         told = json.loads(record.payload)
-        start, end, status = _signed(record.fixed[0]), told["end"], GapStatus(told["status"])
+        start, end, status = signed(record.fixed[0]), told["end"], GapStatus(told["status"])
         key = f"gap {record.symbol} {record.source} {start}"
         if status is not GapStatus.OPEN:
             if key in self._gaps:
@@ -122,10 +123,6 @@ def _is_closed(item: Item) -> bool:
 
 def _name(symbol: str, source: str) -> str:
     return f"{symbol} ({source})" if source else symbol
-
-
-def _signed(number: int) -> int:
-    return number - (1 << 64) * (number >> 63)
 
 
 def _clock(ts_ns: int) -> str:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import struct
 from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
 
 from tapehub.gateway.instants import iso
-from tapehub.hub.marks import LINK, LOSS
+from tapehub.hub.marks import LINK, LOSS, read_quarantine, signed
 from tapehub.hub.record import Record
 from tapehub.model.states import GapStatus, State
 from tapehub.quality import Reason
 
 __all__ = ["about", "reason_label"]
-
-_QUOTE = struct.Struct("<qqddff")
 
 
 def about(record: Record) -> dict[str, Any]:
@@ -26,7 +23,7 @@ def about(record: Record) -> dict[str, Any]:
         return {}
     try:
         return found(record)
-    except (ValueError, KeyError, TypeError, IndexError, OverflowError, struct.error):
+    except (ValueError, KeyError, TypeError, IndexError, OverflowError):
         return {}
 
 
@@ -35,16 +32,12 @@ def reason_label(number: int) -> str:
     return Reason(number).label if number in Reason._value2member_map_ else f"reason-{number}"
 
 
-def _signed(number: int) -> int:
-    return number - (1 << 64) * (number >> 63)
-
-
 def _state(record: Record) -> dict[str, Any]:
     state = State(min(record.fixed[0] & 0xFF, max(State)))
     return {
         "state": state.label,
         "cause": record.payload.decode(errors="replace"),
-        "since": iso(_signed(record.fixed[1])) if record.fixed[1] else None,
+        "since": iso(signed(record.fixed[1])) if record.fixed[1] else None,
     }
 
 
@@ -52,7 +45,7 @@ def _gap(record: Record) -> dict[str, Any]:
     told = json.loads(record.payload)
     end = told["end"]
     return {
-        "start": iso(_signed(record.fixed[0])),
+        "start": iso(signed(record.fixed[0])),
         "end": None if end is None else iso(end),
         "cause": told["cause"],
         "status": GapStatus(told["status"]).label,
@@ -60,17 +53,12 @@ def _gap(record: Record) -> dict[str, Any]:
 
 
 def _quarantine(record: Record) -> dict[str, Any]:
-    (size,) = struct.unpack_from("<H", record.payload)
-    told = json.loads(record.payload[2 : 2 + size])
-    body = record.payload[2 + size :]
-    out = {"reason": reason_label(record.fixed[0]), "not_stored": record.fixed[1], **told}
-    if record.fixed[0] != Reason.MALFORMED and len(body) == _QUOTE.size:
-        ts_event, ts_recv, *numbers = _QUOTE.unpack(body)
-        out |= {"ts_event": iso(ts_event), "ts_recv": iso(ts_recv)}
-        out |= dict(zip(("bid", "ask", "bid_size", "ask_size"), numbers, strict=True))
-    else:
-        out["raw"] = b64encode(body).decode()
-    return out
+    told = read_quarantine(record.flags, record.payload)
+    written: dict[str, Callable[[Any], str]] = {
+        "raw": lambda raw: b64encode(raw).decode(), "ts_event": iso, "ts_recv": iso,
+    }  # fmt: skip
+    told |= {name: write(told[name]) for name, write in written.items() if name in told}
+    return {"reason": reason_label(record.fixed[0]), "not_stored": record.fixed[1], **told}
 
 
 def _ledger(record: Record) -> dict[str, Any]:
@@ -86,7 +74,7 @@ _KINDS: dict[str, Callable[[Record], dict[str, Any]]] = {
     "note": lambda record: {"text": record.payload.decode(errors="replace")},
     "clear": lambda record: {"symbol": record.symbol or None},
     "watermark": lambda record: {"until": iso(record.ts_event)},
-    "comparison": lambda record: {"start": iso(_signed(record.fixed[0])), **json.loads(record.payload)},
+    "comparison": lambda record: {"start": iso(signed(record.fixed[0])), **json.loads(record.payload)},
     "ledger": _ledger,
     "epoch": lambda record: {"epoch": record.fixed[0]},
 }

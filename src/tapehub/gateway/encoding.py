@@ -114,6 +114,7 @@ def record_text(record: Record) -> str:
             "ts_event": iso(record.ts_event),
             "ts_publish": stamp(record.ts_publish),
             "fixed": [str(number) for number in record.fixed],
+            "flags": record.flags,
             "payload": b64encode(record.payload).decode(),
             "about": about(record),
         }

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from tapehub.errors import ConfigError
-from tapehub.hub import blobs, marks
+from tapehub.hub import blobs, scanning
 from tapehub.hub.naming import symbol_of
 from tapehub.hub.record import Record
 from tapehub.model.records import Kind
@@ -33,7 +33,7 @@ def newest_events(hub: DataHub, kinds: Sequence[str], limit: int) -> list[Record
         mask |= 1 << Kind[name.upper()]
     found: list[Record] = []
     sources = hub.sources
-    for seq, record in marks._newest(hub, mask) if mask and limit else ():
+    for seq, record in scanning.newest(hub, mask) if mask and limit else ():
         kind, _, ts_event, _, ts_publish, one, two, instrument, source, flags, payload = record
         found.append(
             Record(
@@ -45,6 +45,7 @@ def newest_events(hub: DataHub, kinds: Sequence[str], limit: int) -> list[Record
                 source=sources[source] if source < len(sources) else "",
                 fixed=(one, two),
                 payload=blobs.load(hub, flags, payload),
+                flags=flags & ~blobs.BLOB_FLAG,
             )
         )
         if len(found) >= limit:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from tapehub.hub.datahub import DataHub
 
 __all__ = [
-    "SAME_TIME_LINE", "WATERMARK_SERVER", "WATERMARK_TICKS", "ClockReading", "advance", "clock_of", "set_clock",
-    "set_skew", "set_watermark_mode",
+    "SAME_TIME_LINE", "WATERMARK_SERVER", "WATERMARK_TICKS", "ClockReading", "advance", "checked", "clock_of",
+    "moment_of", "set_clock", "set_skew", "set_watermark_mode",
 ]  # fmt: skip
 
 WATERMARK_TICKS = 0
@@ -29,6 +30,7 @@ SAME_AUTHOR = 2
 """Beside the same time line: whoever closed intervals goes on doing so."""
 _NEVER = -(1 << 63)
 _SHOWN_NS = 50_000_000
+_SKEW_MAX_NS = 10**18
 _LABELS = {ClockMode.VIRTUAL: "SIMULATED", ClockMode.EVENT: "EVENT TIME", ClockMode.WALL: ""}
 
 
@@ -88,15 +90,36 @@ def set_clock(hub: DataHub, mode: ClockMode, *, anchor_ns: int | None, rate: flo
     Raises:
         ConfigError: a virtual clock without an anchor, or a rate that is not above 0.
     """
-    if mode is ClockMode.VIRTUAL and anchor_ns is None:
-        raise ConfigError("a virtual clock needs anchor_ns: the hub time it starts from, in ns UTC")
-    if not 0 < rate < 1e7:
-        raise ConfigError(f"clock rate is {rate}, expected hub seconds per second, above 0 (1 is market pace)")
+    anchor_ns, rate, skew_ns = checked(mode, anchor_ns, rate, skew_ns)
     watermark_mode = int(hub._hub_state()["watermark_mode"])
     body = CLOCK_STRUCT.pack(
         int(mode), watermark_mode, anchor_ns if anchor_ns is not None else _NEVER, boot_ns(), rate, skew_ns, _NEVER
     )
     return hub._publish_record(int(Kind.CLOCK), hub.now() if mode is ClockMode.WALL else anchor_ns or 0, payload=body)
+
+
+def checked(mode: ClockMode, anchor_ns: int | None, rate: float, skew_ns: int) -> tuple[int | None, float, int]:
+    """Give anchor, rate and skew of a clock that can be.
+
+    Raises:
+        ConfigError: one cannot: see `set_clock`.
+    """
+    if mode is ClockMode.VIRTUAL and anchor_ns is None:
+        raise ConfigError("a virtual clock needs anchor_ns: the hub time it starts from, in ns UTC")
+    if not hasattr(rate, "__float__") or not 0 < float(rate) < 1e7:
+        raise ConfigError(f"clock rate is {rate!r}, expected hub seconds per second, above 0 (1 is market pace)")
+    anchor_ns = None if anchor_ns is None else _whole("anchor_ns", anchor_ns, (1 << 63) - 1)
+    return anchor_ns, float(rate), _whole("skew_ns", skew_ns, _SKEW_MAX_NS)
+
+
+def _whole(name: str, value: int, most: int) -> int:
+    try:
+        found = index(value)
+    except TypeError:
+        raise ConfigError(f"{name} is {value!r}, expected a whole number of nanoseconds") from None
+    if not -most <= found <= most:
+        raise ConfigError(f"{name} is {value!r}, expected nanoseconds from {-most} to {most}")
+    return found
 
 
 def set_skew(hub: DataHub, skew_ns: int) -> None:
@@ -132,9 +155,7 @@ def advance(hub: DataHub, now: int | datetime) -> int:
         InvalidRecord: no datetime or int64 ns UTC, before 1990, or over a minute ahead of a clock that is not
             ``event``: watermarks do not go back, and every tick up to there would be late for ever.
     """
-    if isinstance(now, bool) or not isinstance(now, datetime | int | np.integer):
-        raise InvalidRecord(f"advance to {now!r}, expected a datetime, or an int of nanoseconds, UTC")
-    at = to_ns(now) if isinstance(now, datetime) else int(now)
+    at = moment_of(now)
     state = hub._hub_state()
     latest = (1 << 63) - 1 if int(state["clock_mode"]) == ClockMode.EVENT else hub.now() + 60_000_000_000
     if not TIME_MIN <= at <= latest:
@@ -143,3 +164,14 @@ def advance(hub: DataHub, now: int | datetime) -> int:
             f"nanoseconds)"
         )
     return hub._publish_record(int(Kind.WATERMARK), at - int(state["grace_ns"]))
+
+
+def moment_of(now: int | datetime) -> int:
+    """Give ns UTC of what a clock is to go to.
+
+    Raises:
+        InvalidRecord: it is neither a datetime nor a whole number.
+    """
+    if isinstance(now, bool) or not isinstance(now, datetime | int | np.integer):
+        raise InvalidRecord(f"advance to {now!r}, expected a datetime, or an int of nanoseconds, UTC")
+    return to_ns(now) if isinstance(now, datetime) else int(now)

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from tapehub.hub import marks, reading
+from tapehub.hub import marks, reading, scanning
 from tapehub.model.records import Kind
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class GapBook:
         head = hub.head
         while self._position < head:
             stop = min(head, self._position + _LINES_AT_ONCE)
-            for seq, record in marks.records(hub, 1 << Kind.GAP, self._position, stop, b""):
+            for seq, record in scanning.between(hub, 1 << Kind.GAP, self._position, stop):
                 self._take((int(record[7]), int(record[8])), seq, record)
             self._position = stop
         if oldest > self._oldest:

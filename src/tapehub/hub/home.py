@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import stat
 import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from tapehub.hub.paths import opened, replace_in
+from tapehub.hub.paths import file_mode, opened, replace_in
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,14 +44,18 @@ class Home:
         with os.fdopen(handle, "rb") as file:
             return file.read()
 
-    def replace(self, folder: str, name: str, data: bytes | str) -> None:
+    def replace(self, folder: str, name: str, data: bytes | str, *, group_writes: bool = True) -> None:
         """Put a file on stable storage, in a folder that is made where there is none: see `paths.replace_file`.
+
+        Args:
+            group_writes: whether the group of a shared hub may write it too.
 
         Raises:
             FileNotFoundError: the directory was deleted.
         """
         with opened(folder, self._directory, make=True) as inside:
-            replace_in(inside, name, data, durable=True)
+            mode = file_mode(inside) & ~(0 if group_writes else stat.S_IWGRP)
+            replace_in(inside, name, data, durable=True, mode=mode)
 
     def remove(self, folder: str, name: str) -> None:
         """Remove a file; one that is not there is none."""

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import struct
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-import numpy as np
-
-from tapehub.hub import blobs, marks, reading
+from tapehub.hub import blobs, marks, scanning
 from tapehub.hub.witness import is_believed
 from tapehub.model.records import Kind
 
@@ -21,7 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["Latest", "latest"]
 
 _KINDS = 1 << Kind.LEDGER | 1 << Kind.QUARANTINE
-_NO_ROWS = np.empty(0, np.uint8)
 _QUARANTINED_MAX = 512
 
 
@@ -37,7 +33,7 @@ class Latest:
         self._incarnation = -1
         self._position = 0
         self._links: dict[str, tuple[int, int, dict[str, Any]]] = {}
-        self._quarantined: deque[tuple[int, int, bytes]] = deque(maxlen=_QUARANTINED_MAX)
+        self._quarantined: deque[tuple[int, int, int, bytes]] = deque(maxlen=_QUARANTINED_MAX)
         self.read(hub)
 
     def read(self, hub: DataHub) -> Latest:
@@ -55,20 +51,13 @@ class Latest:
             self._links.clear()
             self._quarantined.clear()
         head = hub.head
-        while self._position < head:
-            after, _, _, found, _ = hub._scan(
-                self._position, head, b"", _KINDS, reading.NEVER, reading.EVER, _NO_ROWS
-            )  # fmt: skip
-            record = hub._record(found) if found else None
-            if record is not None:
-                self._take(hub, record)
-            if after <= self._position:
-                break
-            self._position = after
+        for _, record in scanning.between(hub, _KINDS, self._position, head):
+            self._take(hub, record)
+        self._position = max(self._position, head)
 
     def _take(self, hub: DataHub, record: Any) -> None:
         if int(record[0]) == Kind.QUARANTINE:
-            self._quarantined.append((int(record[2]), int(record[5]), bytes(record[10])))
+            self._quarantined.append((int(record[2]), int(record[5]), record[9], record[10]))
         elif int(record[5]) & 0xFF == marks.LINK:
             told = json.loads(blobs.load(hub, record[9], record[10]))
             self._links[told.pop("feed")] = (int(record[2]), int(record[5]), told)
@@ -83,9 +72,8 @@ class Latest:
     def quarantined(self) -> dict[str, tuple[int, int, str]]:
         """Give the newest refusal of each symbol: when, reason, detail; an empty symbol where the message told none."""
         found: dict[str, tuple[int, int, str]] = {}
-        for ts, reason, payload in list(self._quarantined):
-            (size,) = struct.unpack_from("<H", payload)
-            told = json.loads(payload[2 : 2 + size])
+        for ts, reason, flags, payload in list(self._quarantined):
+            told = marks.read_quarantine(flags, payload)
             found[told["symbol"]] = (ts, reason, told["detail"])
         return found
 

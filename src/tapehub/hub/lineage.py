@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tapehub.errors import InvalidRecord
-from tapehub.hub import marks
+from tapehub.hub import scanning
 from tapehub.hub.reading import EVER, NEVER
 from tapehub.model.records import Kind
 
@@ -133,7 +133,7 @@ def parted(hub: DataHub, epoch: int) -> int:
     if epoch >= int(state["epoch"]):
         return found
     found = oldest
-    for seq, record in marks._newest(hub, 1 << Kind.EPOCH):
+    for seq, record in scanning.newest(hub, 1 << Kind.EPOCH):
         number = int(record[5])
         if number > epoch:
             found = seq

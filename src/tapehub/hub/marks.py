@@ -23,12 +23,10 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
-from tapehub.hub import blobs, reading
+from tapehub.hub import blobs, reading, scanning
+from tapehub.hub.arguments import check_limit, check_source
 from tapehub.hub.naming import symbol_of
 from tapehub.hub.witness import witness
 from tapehub.model.records import NO_INSTRUMENT, GapFlag, Kind
@@ -39,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GAP_FIELDS", "comparison", "comparisons", "feed_link", "feed_report", "feed_reports", "gap", "gap_row", "gaps",
-    "quarantine", "quarantined", "records", "state",
+    "quarantine", "quarantined", "read_quarantine", "signed", "state",
 ]  # fmt: skip
 
 GAP_FIELDS: Final = ("start", "end", "cause", "status", "seq")
@@ -48,7 +46,8 @@ GAP_FIELDS: Final = ("start", "end", "cause", "status", "seq")
 RAW_FLAG: Final = 1
 """Of a quarantine record: its payload ends in the bytes of a message, not in a quote."""
 
-_QUOTE = struct.Struct("<qqddff")  # ts_event, ts_recv, bid, ask, bid_size, ask_size
+_QUOTE = struct.Struct("<qqddff")
+_QUOTE_FIELDS = ("ts_event", "ts_recv", "bid", "ask", "bid_size", "ask_size")
 _RAW_BYTES_MAX = 3_000
 LINK: Final = 1
 """Low byte of the first number of a ledger record that says how a feed's connection stands."""
@@ -57,7 +56,11 @@ LOSS: Final = 2
 """That of one which says what was lost with a process: see `kLedgerLoss` in layout.hpp."""
 
 _REPORT_SEGMENTS = 2  # reports come once a minute: older segments are not searched for one
-_NO_ROWS = np.empty(0, np.uint8)
+
+
+def signed(number: int) -> int:
+    """Read one of a record's two numbers, which are 64 bits without a sign, as a time."""
+    return int(number) - (1 << 64) * (int(number) >> 63)
 
 
 # ---------------------------------------------------------------- states
@@ -122,12 +125,13 @@ def gap(
 
 def gaps(hub: DataHub, symbol: str, source: str | None = None) -> list[dict[str, Any]]:
     """Read the gaps of a symbol back from the log: one row each, as its last record tells it, oldest first."""
+    check_source(source)
     channel = reading.find_channel(hub, symbol, source)
     if channel is None:
         return []
     mask = bytes(channel) + b"\x01"
     rows: dict[int, dict[str, Any]] = {}
-    for seq, record in records(hub, 1 << Kind.GAP, int(hub._hub_state()["oldest"]), hub.head, mask):
+    for seq, record in scanning.between(hub, 1 << Kind.GAP, int(hub._hub_state()["oldest"]), hub.head, mask):
         row = gap_row(seq, record)
         row["seq"] = rows.get(row["start"], row)["seq"]
         rows[row["start"]] = row
@@ -136,7 +140,7 @@ def gaps(hub: DataHub, symbol: str, source: str | None = None) -> list[dict[str,
 
 def gap_row(seq: int, record: Any) -> dict[str, Any]:
     """Read what one record says of a gap."""
-    start, end = (int(value) - (1 << 64) * (int(value) >> 63) for value in record[5:7])
+    start, end = signed(record[5]), signed(record[6])
     text = record[10].decode(errors="replace")
     try:
         told = json.loads(text)
@@ -193,27 +197,41 @@ def quarantine(
 
 def quarantined(hub: DataHub, symbol: str | None, limit: int) -> list[dict[str, Any]]:
     """Read back what was refused, newest ``limit``, oldest first."""
+    limit = _limit(limit)
     name = None if symbol is None else hub._names.canonical(symbol)
     rows: list[dict[str, Any]] = []
-    for seq, record in _newest(hub, 1 << Kind.QUARANTINE):
+    for seq, record in scanning.newest(hub, 1 << Kind.QUARANTINE):
         if len(rows) >= limit:
             break
-        payload = record[10]
-        (size,) = struct.unpack_from("<H", payload)
-        told = json.loads(payload[2 : 2 + size])
+        told = read_quarantine(record[9], record[10])
         if name is not None and (not told["symbol"] or hub._names.canonical(told["symbol"]) != name):
             continue
         row: dict[str, Any] = {"seq": seq, "ts": record[2], "reason": int(record[5]), "not_stored": int(record[6])}
-        row.update(told)
-        body = payload[2 + size :]
-        if record[9] & RAW_FLAG:
-            row["raw"] = body
-        else:
-            row.update(
-                zip(("ts_event", "ts_recv", "bid", "ask", "bid_size", "ask_size"), _QUOTE.unpack(body), strict=True)
-            )
-        rows.append(row)
+        rows.append(row | told)
     return rows[::-1]
+
+
+def read_quarantine(flags: int, payload: bytes) -> dict[str, Any]:
+    """Read what a record says of something that was refused.
+
+    The flag alone tells its two forms apart: a message may have any reason, and be as long as a quote is.
+
+    Returns:
+        ``symbol``, ``source``, ``detail``, and either ``raw`` with, where it was cut, ``bytes``, or a quote's
+        ``ts_event``, ``ts_recv``, ``bid``, ``ask``, ``bid_size``, ``ask_size``.
+
+    Raises:
+        ValueError: the payload is of another version, or damaged.
+    """
+    try:
+        (size,) = struct.unpack_from("<H", payload)
+        told: dict[str, Any] = json.loads(payload[2 : 2 + size])
+        body = payload[2 + size :]
+        if flags & RAW_FLAG:
+            return {**told, "raw": body}
+        return {**told, **dict(zip(_QUOTE_FIELDS, _QUOTE.unpack(body), strict=True))}
+    except struct.error as error:
+        raise ValueError(f"a record of quarantine that cannot be read: {error}") from None
 
 
 # ---------------------------------------------------------------- comparisons and reports
@@ -237,9 +255,10 @@ def comparison(
 
 def comparisons(hub: DataHub, symbol: str | None, limit: int) -> list[dict[str, Any]]:
     """Read back how candles differed, newest ``limit``, oldest first."""
+    limit = _limit(limit)
     name = None if symbol is None else hub._names.canonical(symbol)
     rows: list[dict[str, Any]] = []
-    for seq, record in _newest(hub, 1 << Kind.COMPARISON):
+    for seq, record in scanning.newest(hub, 1 << Kind.COMPARISON):
         of = symbol_of(hub, record[7])
         if len(rows) >= limit:
             break
@@ -259,7 +278,7 @@ def feed_reports(hub: DataHub) -> dict[str, dict[str, Any]]:
     lines = int(hub._hub_state()["segment_lines"])
     found: dict[str, dict[str, Any]] = {}
     oldest = max(0, hub.head // lines - _REPORT_SEGMENTS + 1) * lines
-    for seq, record in _newest(hub, 1 << Kind.LEDGER, oldest):
+    for seq, record in scanning.newest(hub, 1 << Kind.LEDGER, oldest):
         if int(record[5]) & 0xFF in (LINK, LOSS):
             continue
         told = json.loads(blobs.load(hub, record[9], record[10]))
@@ -282,31 +301,12 @@ def _ledger(hub: DataHub, source: str, text: str, at_ns: int, *, link: bool = Fa
     return blobs.keep(hub, text.encode(), publish)
 
 
-# ---------------------------------------------------------------- reading
+def _limit(limit: int | None) -> int:
+    found = check_limit(limit)
+    return 100 if found is None else found
 
 
 def _place(hub: DataHub, symbol: str, source: str) -> tuple[int, int]:
     """Give the ids of an instrument and a source, defining what is missing."""
     channel = hub._names.channel(symbol, source)
     return hub._channels()[channel]
-
-
-def _newest(hub: DataHub, kinds: int, oldest: int = 0) -> Iterator[tuple[int, Any]]:
-    """Go through the records of some kinds, newest first, a segment at a time."""
-    lines, last = int(hub._hub_state()["segment_lines"]), hub.head
-    oldest = max(oldest, int(hub._hub_state()["oldest"]))
-    for segment in range(last // lines, oldest // lines - 1, -1):
-        begin, stop = max(oldest, segment * lines), min(last, (segment + 1) * lines)
-        yield from reversed(list(records(hub, kinds, begin, stop, b"")))
-
-
-def records(hub: DataHub, kinds: int, position: int, stop: int, mask: bytes) -> Iterator[tuple[int, Any]]:
-    """Go through the records of some kinds, oldest first: sequence and record; an empty mask is every channel."""
-    while position < stop:
-        after, _, _, found, _ = hub._scan(position, stop, mask, kinds, reading.NEVER, reading.EVER, _NO_ROWS)
-        record = hub._record(found) if found else None
-        if record is not None:  # else dropped with its segment since
-            yield found, record
-        if after <= position:
-            return
-        position = after

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from tapehub._native import Candle, OrderFlowMetrics, as_candle, as_order_flow, candle_bytes
 from tapehub.errors import ConfigError, InvalidRecord
 from tapehub.hub import blobs
+from tapehub.hub.arguments import check_note, check_source
 from tapehub.model.policies import ClockMode
 from tapehub.model.records import CANDLE, FLOW_STRUCT, NO_INSTRUMENT, CandleFlag, Kind, TickFlag
 
@@ -168,6 +169,7 @@ def _check_order_flow(metrics: OrderFlowMetrics) -> None:
 
 def note(hub: DataHub, text: str, symbol: str | None) -> int:
     """Publish a remark; what is too long for a record goes into a blob."""
+    data = check_note(text)
 
     def publish(flags: int, payload: bytes, incarnation: int) -> int:
         instrument, source = NO_INSTRUMENT, 0
@@ -179,7 +181,7 @@ def note(hub: DataHub, text: str, symbol: str | None) -> int:
             incarnation=incarnation,
         )  # fmt: skip
 
-    return blobs.keep(hub, text.encode(), publish)
+    return blobs.keep(hub, data, publish)
 
 
 def clear(hub: DataHub, symbol: str) -> int:
@@ -202,6 +204,7 @@ def ticks(
 ) -> int:
     """Publish the rows of a structured array."""
     array = checked(array, symbol, symbols)
+    check_source(source or None)
     offsets = row_offsets(array.dtype, indexed=symbols is not None)
     assert offsets is not None, array.dtype
     # Only now: an array that is refused defines no symbol.

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from operator import index
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tapehub.errors import InvalidRecord, StaleDataError
+from tapehub.errors import StaleDataError
 from tapehub.hub import calendars
 from tapehub.hub.ages import AHEAD_MAX_S, is_ahead, is_within
+from tapehub.hub.arguments import check_age, check_bound, check_limit, check_source
 from tapehub.hub.batch import Batch
 from tapehub.hub.snapshot import Snapshot
 from tapehub.hub.witness import is_believed
@@ -28,7 +28,6 @@ __all__ = [
     "candle_at",
     "candles",
     "channel_state",
-    "check_limit",
     "find_channel",
     "history",
     "latest_order_flow",
@@ -73,15 +72,16 @@ def channel_state(hub: DataHub, channel: int) -> tuple[Any, Any]:
 
 def bounds(hub: DataHub, start: int | datetime | None, end: int | datetime | None) -> tuple[int, int, int, int]:
     """Split bounds into sequences [from, to) and event times [from, to)."""
+    start, end = check_bound("start", start), check_bound("end", end)
     first, last, from_ts, to_ts = 0, hub.head, NEVER, EVER
     if isinstance(start, datetime):
-        from_ts = to_ns(start)
+        from_ts = _bound_ns(start)
     elif start is not None:
-        first = int(start)
+        first = start
     if isinstance(end, datetime):
-        to_ts = to_ns(end)
+        to_ts = _bound_ns(end)
     elif end is not None:
-        last = min(last, int(end))
+        last = min(last, end)
     oldest = int(hub._hub_state()["oldest"])
     first = max(first, oldest)
     return (record_from(hub, first) if first < last else first), last, from_ts, to_ts
@@ -103,23 +103,9 @@ def to_ns(moment: datetime) -> int:
     return int(whole.timestamp()) * 1_000_000_000 + aware.microsecond * 1000 + int(getattr(moment, "nanosecond", 0))
 
 
-def check_limit(limit: int | None) -> int | None:
-    """Give a limit that can be, or none.
-
-    Raises:
-        InvalidRecord: it is no whole number, or below 0.
-    """
-    if limit is None:
-        return None
-    try:
-        whole = index(limit)
-    except TypeError:
-        raise InvalidRecord(
-            f"limit is {limit!r}, expected a whole number; start and end come after it, or go by name"
-        ) from None
-    if whole < 0:
-        raise InvalidRecord(f"limit is {limit}, expected 0 or more")
-    return whole
+def _bound_ns(moment: datetime) -> int:
+    """Give ns UTC; for what no int64 can hold the first or last it can: nothing lies beyond them."""
+    return min(max(to_ns(moment), NEVER), EVER)
 
 
 def _limit(limit: int | None, default: int) -> int:
@@ -198,6 +184,7 @@ def candles(
 ) -> Batch:
     """Read the newest candles of a symbol from their ring."""
     frame = parse(timeframe)
+    check_source(source)
     channel = find_channel(hub, symbol, source)
     if channel is None:
         return Batch(np.empty(0, CANDLE), hub)
@@ -222,9 +209,9 @@ def _times(hub: DataHub, start: int | datetime | None, end: int | datetime | Non
         if bound is None:
             return default
         if isinstance(bound, datetime):
-            return to_ns(bound)
+            return _bound_ns(bound)
         state = hub._hub_state()
-        line = record_from(hub, max(int(bound), int(state["oldest"])))
+        line = record_from(hub, max(bound, int(state["oldest"])))
         while line < int(state["head"]):
             record = hub._record(line)
             if record is None or int(record[2]) >= TIME_MIN:  # a definition, say, is of no time
@@ -232,7 +219,7 @@ def _times(hub: DataHub, start: int | datetime | None, end: int | datetime | Non
             line += int(record[1])
         return EVER
 
-    return of(start, NEVER), of(end, EVER)
+    return of(check_bound("start", start), NEVER), of(check_bound("end", end), EVER)
 
 
 def history(
@@ -247,6 +234,7 @@ def history(
 ) -> Batch:
     """Build candles of a symbol anew from the log."""
     frame = parse(timeframe)
+    check_source(source)
     channel = find_channel(hub, symbol, source)
     if channel is None:
         return Batch(np.empty(0, CANDLE), hub)
@@ -267,12 +255,13 @@ def latest_order_flow(hub: DataHub, symbol: str) -> OrderFlowMetrics | None:
 
 def snapshot(hub: DataHub, symbol: str, frame: Timeframe, limit: int) -> Snapshot:
     """Read everything of a symbol from one state of its channel."""
+    wanted = _limit(limit, 100)
     now_ns = hub.now()
     channel = find_channel(hub, symbol)
     name = hub._names.canonical(symbol)
     if channel is None:
         return Snapshot(name, "", frame.name, None, [], None, "empty", None, None, now_ns, 0)
-    raw_block, raw_rare, raw_candles = hub._read_snapshot(channel, frame.index, limit)
+    raw_block, raw_rare, raw_candles = hub._read_snapshot(channel, frame.index, wanted)
     block, rare = np.frombuffer(raw_block, CHANNEL_BLOCK)[0], np.frombuffer(raw_rare, CHANNEL_RARE)[0]
     bodies = np.frombuffer(bytearray(raw_candles), CANDLE)
     latest = np.frombuffer(raw_block, TICK, 1, 40)
@@ -295,6 +284,7 @@ def snapshot(hub: DataHub, symbol: str, frame: Timeframe, limit: int) -> Snapsho
 
 def state(hub: DataHub, symbol: str, source: str | None = None) -> str:
     """Say how far the data of a symbol can be trusted now: those of its primary source, or of the one that is named."""
+    check_source(source)
     channel = find_channel(hub, symbol, source)
     if channel is None:
         return "empty"
@@ -304,6 +294,7 @@ def state(hub: DataHub, symbol: str, source: str | None = None) -> str:
 
 def require_fresh(hub: DataHub, symbol: str, max_age_s: float) -> Tick:
     """Read the latest tick of a symbol, or refuse."""
+    max_age_s = check_age("max_age_s", max_age_s)
     tick = hub.get_latest_tick(symbol)
     if tick is None:
         raise StaleDataError(

@@ -28,7 +28,7 @@ class Record:
     Attributes:
         kind: such as ``"watermark"``, ``"state"``, ``"clear"``.
         ts_event, ts_publish: int64 ns UTC.
-        fixed: the two numbers every record has room for; their meaning goes by kind.
+        fixed: the two numbers every record has room for; their meaning goes by kind, as that of `flags` does.
     """
 
     seq: int
@@ -39,6 +39,7 @@ class Record:
     source: str
     fixed: tuple[int, int]
     payload: bytes = field(repr=False)
+    flags: int = field(default=0, repr=False)
 
     @property
     def timestamp(self) -> datetime:
@@ -50,13 +51,15 @@ def parse_kinds(kinds: str | Iterable[str]) -> tuple[int, bool]:
     """Read kinds by name: a mask of them, and whether ``interval`` is among them."""
     names = [kinds] if isinstance(kinds, str) else list(kinds)
     mask, intervals = 0, False
+    if not names:
+        raise ConfigError("kinds is empty, expected one at least, such as 'tick', or 'all'")
     for name in names:
         if name == "all":
             mask |= (1 << 62) - 1
         elif name == "interval":
             intervals = True
-        elif name.upper() in Kind.__members__:
-            mask |= 1 << Kind[name.upper()]
+        elif str(name).upper() in Kind.__members__:
+            mask |= 1 << Kind[str(name).upper()]
         else:
             known = ", ".join(kind.name.lower() for kind in Kind)
             raise ConfigError(f"kind {name!r} is not one of {known}, interval, all")

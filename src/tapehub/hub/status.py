@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,7 @@ import numpy as np
 
 from tapehub.hub import accounts, marks, reading, retention
 from tapehub.hub.ages import is_within
+from tapehub.hub.arguments import check_ages
 from tapehub.hub.clock import clock_of
 from tapehub.hub.naming import symbol_of
 from tapehub.model.calendars import CalendarId
@@ -25,7 +28,10 @@ __all__ = [
 
 SERVER_BEATS_WITHIN_S = 5.0
 """It beats four times a second: one that was silent for longer is stopped, or has not had the machine for long."""
-DEFAULT_MAX_AGE_S = {"tick": 2.0, "candle": 120.0, "order_flow": 5.0}
+_CALLS = ("get_tick_calls", "get_candles_calls", "get_flow_calls")
+_RARE = ("candles_received", "candles_warm", "candles_built", "flow_updates")
+_LATE = ("late_applied", "late_unapplied", "superseded_ticks", "corrected")
+_PLACES = ("epoch", "head", "oldest", "records", "synced", "checkpoint", "repairs")
 
 
 def sources(hub: DataHub) -> list[str]:
@@ -38,6 +44,9 @@ def instruments(hub: DataHub) -> dict[str, dict[str, Any]]:
     """Describe every defined instrument."""
     names = sources(hub)
     channels = hub._channels()
+    of: dict[int, list[str]] = {}
+    for instrument, source in channels:
+        of.setdefault(instrument, []).append(names[source])
     out: dict[str, dict[str, Any]] = {}
     for number in range(hub._instrument_count()):
         row = np.frombuffer(hub._instrument(number), INSTRUMENT)[0]
@@ -51,7 +60,7 @@ def instruments(hub: DataHub) -> dict[str, dict[str, Any]]:
             "base": row["base"].decode(),
             "quote": row["quote"].decode(),
             "primary_source": None if primary == NO_INSTRUMENT else names[channels[primary][1]],
-            "sources": [names[source] for instrument, source in channels if instrument == number],
+            "sources": of.get(number, []),
         }
     return out
 
@@ -66,7 +75,7 @@ def _arrivals(block: Any, rare: Any) -> dict[str, int]:
 
 def check_staleness(hub: DataHub, symbol: str, max_age_seconds: dict[str, float] | None) -> dict[str, bool]:
     """Flag each kind of data that is older than its limit, of another time line, or absent."""
-    limits = DEFAULT_MAX_AGE_S if max_age_seconds is None else max_age_seconds
+    limits = check_ages(max_age_seconds)
     channel = reading.find_channel(hub, symbol)
     if channel is None:
         return dict.fromkeys(limits, True)
@@ -81,81 +90,88 @@ def check_staleness(hub: DataHub, symbol: str, max_age_seconds: dict[str, float]
 
 def get_status(hub: DataHub) -> dict[str, Any]:
     """Describe the whole hub. The keys of the first release come first and keep their meaning."""
-    state, clock = hub._hub_state(), clock_of(hub)
-    channels = hub._channels()
-    totals = dict.fromkeys(("ticks", "received", "warm", "built", "flow"), 0)
-    late = {"late_applied": 0, "late_unapplied": 0, "superseded_ticks": 0, "corrected": 0}
-    tracked: list[str] = []
-    with_tick: set[str] = set()
-    with_flow: set[str] = set()
-    candle_counts: dict[str, int] = {}
-    last_updates: dict[str, dict[str, datetime]] = {}
-    rows = instruments(hub)
-    for symbol, row in rows.items():
-        for number, (instrument, _) in enumerate(channels):
-            if instrument != row["id"]:
-                continue
-            block, rare = reading.channel_state(hub, number)
-            totals["ticks"] += int(block["ticks"])
-            totals["received"] += int(rare["candles_received"])
-            totals["warm"] += int(rare["candles_warm"])
-            totals["built"] += int(rare["candles_built"])
-            totals["flow"] += int(rare["flow_updates"])
-            for name in late:
-                late[name] += int(rare[name])
-            has_tick = int(block["latest"]["seq"]) != 0
-            has_flow = int(rare["flow_seq"]) != 0
-            if has_tick:
-                with_tick.add(symbol)
-            if has_flow:
-                with_flow.add(symbol)
-            if reading.find_channel(hub, symbol) == number:
-                held = len(reading.candles(hub, symbol, "1m", 1 << 20, None, None, forming=False, source=None))
-                if has_tick or has_flow or held:
-                    tracked.append(symbol)
-                    candle_counts[symbol] = held
-                    last_updates[symbol] = {
-                        kind: datetime.fromtimestamp(at / 1e9, UTC) for kind, at in _arrivals(block, rare).items() if at
-                    }
-    slots = hub._slots()
+    state, slots, held = hub._hub_state(), hub._slots(), _held(hub)
+    counted = held.counted
     return {
-        "symbols_tracked": tracked,
-        "ticks_count": len(with_tick),
-        "candles_by_symbol": candle_counts,
-        "order_flow_count": len(with_flow),
+        "symbols_tracked": list(held.candles),
+        "ticks_count": len(held.with_tick),
+        "candles_by_symbol": held.candles,
+        "order_flow_count": len(held.with_flow),
         "stats": {
-            "ticks_received": totals["ticks"],
-            "candles_received": totals["received"],
-            "candles_built": totals["built"],
-            "order_flow_updates": totals["flow"],
-            "get_tick_calls": sum(slot["get_tick_calls"] for slot in slots),
-            "get_candles_calls": sum(slot["get_candles_calls"] for slot in slots),
-            "get_flow_calls": sum(slot["get_flow_calls"] for slot in slots),
-            "candles_warm_started": totals["warm"],
-            **late,
+            "ticks_received": counted["ticks"],
+            "candles_received": counted["candles_received"],
+            "candles_built": counted["candles_built"],
+            "order_flow_updates": counted["flow_updates"],
+            **{name: sum(slot[name] for slot in slots) for name in _CALLS},
+            "candles_warm_started": counted["candles_warm"],
+            **{name: counted[name] for name in _LATE},
         },
-        "last_updates": last_updates,
+        "last_updates": held.last_updates,
         "path": str(hub.path),
         "hub_id": hub.hub_id,
-        "epoch": int(state["epoch"]),
-        "head": int(state["head"]),
-        "oldest": int(state["oldest"]),
-        "records": int(state["records"]),
-        "synced": int(state["synced"]),
-        "checkpoint": int(state["checkpoint"]),
-        "repairs": int(state["repairs"]),
-        "clock": {
-            **clock.to_dict(),
-            "now": datetime.fromtimestamp(clock.now_ns / 1e9, UTC),
-            "watermark_ns": int(state["watermark_ns"]),
-            "closed_by": "server" if int(state["watermark_mode"]) else "ticks",
-        },
+        **{name: int(state[name]) for name in _PLACES},
+        "clock": _clock(hub, state),
         "server": server(hub),
         "processes": [slot for slot in slots if slot["alive"]],
         "readers": readers(hub),
         "feeds": marks.feed_reports(hub),
         "days_left": retention.days_left(hub, state),
         "warm_start_errors": dict(hub.warm_start_errors),
+    }
+
+
+@dataclass(slots=True)
+class _Held:
+    """Sum up what a hub holds.
+
+    Attributes:
+        candles: final 1-minute candles in memory of each symbol that has anything at all.
+        last_updates: when the newest of each kind arrived, of the same symbols.
+        with_tick, with_flow: instruments that some source has a tick, or order flow, of.
+    """
+
+    counted: Counter[str] = field(default_factory=Counter)
+    candles: dict[str, int] = field(default_factory=dict)
+    last_updates: dict[str, dict[str, datetime]] = field(default_factory=dict)
+    with_tick: set[int] = field(default_factory=set)
+    with_flow: set[int] = field(default_factory=set)
+
+
+def _held(hub: DataHub) -> _Held:
+    """Look at each channel once; what is told by symbol is that of its primary source, in the instruments' order."""
+    found = _Held()
+    rows: dict[int, tuple[Any, Any]] = {}
+    for number, (instrument, _) in enumerate(hub._channels()):
+        block, rare = rows[number] = reading.channel_state(hub, number)
+        found.counted["ticks"] += int(block["ticks"])
+        for name in (*_RARE, *_LATE):
+            found.counted[name] += int(rare[name])
+        if int(block["latest"]["seq"]):
+            found.with_tick.add(instrument)
+        if int(rare["flow_seq"]):
+            found.with_flow.add(instrument)
+    for instrument in range(hub._instrument_count()):
+        symbol = symbol_of(hub, instrument)
+        primary = reading.find_channel(hub, symbol)
+        if primary not in rows:  # one that was defined since
+            continue
+        block, rare = rows[primary]
+        count = len(reading.candles(hub, symbol, "1m", 1 << 20, None, None, forming=False, source=None))
+        if count or int(block["latest"]["seq"]) or int(rare["flow_seq"]):
+            found.candles[symbol] = count
+            found.last_updates[symbol] = {
+                kind: datetime.fromtimestamp(at / 1e9, UTC) for kind, at in _arrivals(block, rare).items() if at
+            }
+    return found
+
+
+def _clock(hub: DataHub, state: dict[str, Any]) -> dict[str, Any]:
+    clock = clock_of(hub)
+    return {
+        **clock.to_dict(),
+        "now": datetime.fromtimestamp(clock.now_ns / 1e9, UTC),
+        "watermark_ns": int(state["watermark_ns"]),
+        "closed_by": "server" if int(state["watermark_mode"]) else "ticks",
     }
 
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from tapehub._native import Follower
 from tapehub.errors import ConfigError, HubClosed, HubError, Lapped
 from tapehub.hub import blobs, cursors
+from tapehub.hub.arguments import frames_of
 from tapehub.hub.batch import Batch
 from tapehub.hub.home import home_of
 from tapehub.hub.intervals import IntervalWatch
@@ -22,7 +23,6 @@ from tapehub.hub.reading import EVER, NEVER, record_from
 from tapehub.hub.record import INTERVAL_KINDS, Record, parse_kinds, parse_start
 from tapehub.model.policies import OnLap, WaitStrategy
 from tapehub.model.records import TICK, Kind
-from tapehub.model.timeframes import parse
 
 if TYPE_CHECKING:
     from tapehub.hub.datahub import DataHub
@@ -64,7 +64,7 @@ class Stream:
         self._symbols = [symbols] if isinstance(symbols, str) else None if symbols is None else list(symbols)
         self._asked, self._wants_intervals = parse_kinds(kinds)
         self._kinds = self._asked | (INTERVAL_KINDS if self._wants_intervals else 0)
-        self._timeframes = [parse(one) for one in ([timeframes] if isinstance(timeframes, str) else timeframes)]
+        self._timeframes = frames_of(timeframes)
         self._on_lap = on_lap
         self._spins = _SPINS if wait is WaitStrategy.SPIN else 0
         self._sleeps = wait is WaitStrategy.SLEEP
@@ -328,6 +328,7 @@ class Stream:
                     source=sources[source] if source < len(sources) else "",
                     fixed=(one, two),
                     payload=blobs.load(hub, flags, payload),
+                    flags=flags & ~blobs.BLOB_FLAG,
                 )
             )
         if self._watch and INTERVAL_KINDS >> kind & 1:

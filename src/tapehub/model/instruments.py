@@ -222,6 +222,8 @@ class InstrumentBook:
 
     def name(self, symbol: str) -> str:
         """Give the canonical name; aliases declared here come first, then IG's epics of `tapehub.model.epics`."""
+        if not isinstance(symbol, str):
+            raise TypeError(f"symbol is {symbol!r} ({type(symbol).__name__}), expected a str such as 'EUR_USD'")
         return self._aliases.get(symbol) or symbol_of(symbol.strip()) or normalise(symbol)
 
     def overridden(self) -> Iterable[Instrument]:

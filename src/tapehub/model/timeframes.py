@@ -95,6 +95,8 @@ def parse(name: str | Timeframe) -> Timeframe:
         return name
     if row := _BY_NAME.get(name):
         return row
+    if not isinstance(name, str):
+        raise _unknown(name)
     text = name.strip()
     lower = text.lower()
     if match := _COUNT_FIRST.match(lower):

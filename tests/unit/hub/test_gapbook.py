@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tapehub import DataHub
-from tapehub.hub import marks
+from tapehub.hub import marks, scanning
 from tapehub.hub.gapbook import GapBook
 from tapehub.model.states import GapStatus
 
@@ -38,13 +38,13 @@ def test_the_book_gives_what_the_log_gives(hub: DataHub) -> None:
 def test_the_log_is_read_once_for_all_of_them(hub: DataHub, monkeypatch: pytest.MonkeyPatch) -> None:
     told(hub, random.Random(1), 20)
     book, asked = GapBook(), []
-    records = marks.records
+    between = scanning.between
 
-    def noted(hub: DataHub, kinds: int, position: int, stop: int, mask: bytes) -> Any:
+    def noted(hub: DataHub, kinds: int, position: int, stop: int) -> Any:
         asked.append((position, stop))
-        return records(hub, kinds, position, stop, mask)
+        return between(hub, kinds, position, stop)
 
-    monkeypatch.setattr(marks, "records", noted)
+    monkeypatch.setattr(scanning, "between", noted)
     for _ in range(3):
         for symbol in SYMBOLS:
             book.of(hub, symbol)

@@ -4,13 +4,18 @@ import os
 import signal
 import subprocess
 import sys
+from base64 import b64encode
 
 import pytest
 
-from tapehub import DataHub, StaleDataError
+from tapehub import DataHub, Record, StaleDataError
+from tapehub.gateway.about import about
+from tapehub.gateway.events import newest_events
 from tapehub.hub import marks
+from tapehub.hub.latest import latest
 from tapehub.model.records import Kind
 from tapehub.model.states import GapStatus, State
+from tapehub.quality import Reason
 from tests.models.intervals import HOUR, MINUTE, SECOND, ns
 from tests.models.market import EUR, GBP, NINE, drained, moment, quotes, tick
 
@@ -209,6 +214,38 @@ def test_quarantine_is_read_back_by_symbol_newest_last(hub: DataHub) -> None:
     assert (last["raw"], last["bytes"]) == (b"\xff" * 3000, 5000)
     assert hub.quarantined(limit=0) == []
     assert hub.ledger()["by_kind"]["quarantine"] == 7
+
+
+RAW = bytes(range(40))
+"""As long as a quote is."""
+
+
+@pytest.mark.parametrize("reason", [Reason.CROSSED, Reason.MALFORMED])
+def test_raw_bytes_are_told_as_such_by_every_reader_whatever_their_reason_and_length(
+    hub: DataHub, reason: Reason
+) -> None:
+    quote = (NINE, 7, 1.2, 1.1, 1.0, 2.0)
+    marks.quarantine(hub, EUR, "ig", reason, NINE, quote=quote, detail="a quote")
+    marks.quarantine(hub, GBP, "ig", reason, NINE + 1, raw=RAW, detail="a message")
+    with_quote, with_raw = hub.quarantined()
+    assert (with_raw["raw"], "bid" in with_raw) == (RAW, False)
+    assert ("raw" in with_quote, with_quote["bid"], with_quote["ask_size"]) == (False, 1.2, 2.0)
+    for told in (newest_events(hub, ["quarantine"], 9), _streamed(hub)):
+        one, other = map(about, told)
+        assert (other["raw"], "bid" in other, other["detail"]) == (b64encode(RAW).decode(), False, "a message")
+        assert ("raw" in one, one["bid"], one["ask_size"], one["ts_event"][:10]) == (False, 1.2, 2.0, "2024-03-05")
+    assert latest(hub).quarantined() == {EUR: (NINE, reason, "a quote"), GBP: (NINE + 1, reason, "a message")}
+
+
+def _streamed(hub: DataHub) -> list[Record]:
+    with hub.stream(kinds="quarantine", start="oldest") as stream:
+        return drained(stream)
+
+
+@pytest.mark.parametrize("payload", [b"", b"\x01", b"\xff\xff{}", b"\x02\x00{}" + bytes(39), b"\x02\x00{]"])
+def test_a_damaged_record_of_quarantine_is_an_error_of_its_value(payload: bytes) -> None:
+    with pytest.raises(ValueError, match=r"cannot be read|Expecting"):
+        marks.read_quarantine(0, payload)
 
 
 def test_the_latest_report_of_each_feed_is_in_status_and_ledger(hub: DataHub) -> None:

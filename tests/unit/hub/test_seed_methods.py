@@ -1,11 +1,13 @@
 """The twelve methods that existing callers use: their names, arguments and meaning."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from tapehub import DataHub, InvalidRecord
-from tests.models.market import EUR, GBP, JPY, NINE, candle, flow, moment, tick
+from tapehub.hub import reading
+from tests.models.market import EUR, GBP, JPY, NINE, candle, flow, moment, quotes, tick
 
 
 def test_nothing_is_known_of_an_unknown_symbol(hub: DataHub) -> None:
@@ -196,3 +198,27 @@ def test_clear_symbol_forgets_one_and_clear_all_forgets_every_symbol(hub: DataHu
     hub.update_tick(tick(9))
     assert hub.get_latest_tick(EUR).ts_event == NINE + 9 * 10**9
     hub.clear_symbol("nobody")
+
+
+def test_status_adds_up_all_sources_and_looks_at_each_once(hub: DataHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub.publish(quotes([0, 60, 120]), symbol=EUR, source="ig", verified=True)
+    hub.publish(quotes([0, 1]), symbol=EUR, source="other")
+    hub.publish(quotes([5]), symbol=GBP, source="other")
+    hub.update_order_flow(flow(6, JPY))
+    looked: list[int] = []
+    read = reading.channel_state
+
+    def noted(of: DataHub, channel: int) -> Any:
+        looked.append(channel)
+        return read(of, channel)
+
+    monkeypatch.setattr(reading, "channel_state", noted)
+    told = hub.get_status()
+    assert sorted(looked) == list(range(len(hub._channels())))
+    assert told["stats"]["ticks_received"] == 6
+    assert (told["symbols_tracked"], told["ticks_count"], told["order_flow_count"]) == ([EUR, GBP, JPY], 2, 1)
+    assert told["candles_by_symbol"] == {EUR: 1, GBP: 0, JPY: 0}
+    assert {symbol: list(kinds) for symbol, kinds in told["last_updates"].items()} == {
+        EUR: ["tick", "candle"], GBP: ["tick", "candle"], JPY: ["order_flow"],
+    }  # fmt: skip
+    assert hub.instruments[EUR]["sources"] == ["ig", "other"]

@@ -106,6 +106,7 @@ class RecordShape(Shape):
     ts_event: InstantText
     ts_publish: InstantText | None
     fixed: list[str]
+    flags: int
     payload: str
     about: dict[str, Any]
 

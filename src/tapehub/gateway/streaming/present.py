@@ -53,6 +53,7 @@ def state_text(hub: DataHub, state: ChannelState) -> str:
             "ts_event": iso(at_ns),
             "ts_publish": None,
             "fixed": ["0", "0"],
+            "flags": 0,
             "payload": "",
             "about": {"state": state.state, "cause": cause_of(hub, state), "since": iso(at_ns)},
         }

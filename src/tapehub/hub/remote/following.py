@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tapehub.errors import HubError
+from tapehub.errors import HubError, TapehubError
 from tapehub.hub.remote.problems import error_of
 
 __all__ = ["Following", "Lost"]
@@ -106,6 +106,8 @@ class Following:
                 self._meet(told)
             elif op == "error" and told["id"] == _ID and not self.is_subscribed:
                 raise error_of(told["problem"], 422, self._where)
+        except TapehubError:  # of which one is a ValueError, too
+            raise
         except (ValueError, KeyError, TypeError) as error:
             raise HubError(f"{self._where} sent a message that cannot be read ({error!r}): {text[:100]!r}") from None
         return False

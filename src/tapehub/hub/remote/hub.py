@@ -14,9 +14,10 @@ import numpy.typing as npt
 
 from tapehub._native import Candle, OrderFlowMetrics, Tick, as_candle, as_order_flow, as_tick
 from tapehub.errors import ConfigError, InvalidRecord
+from tapehub.hub import clock
+from tapehub.hub.arguments import check_note
 from tapehub.hub.batch import Batch
 from tapehub.hub.integrity import Report
-from tapehub.hub.reading import to_ns
 from tapehub.hub.remote import answers, reading, sending, values
 from tapehub.hub.remote.address import Address
 from tapehub.hub.remote.stream import RemoteAsyncStream, RemoteStream
@@ -149,7 +150,7 @@ class RemoteHub:
 
     def note(self, text: str, symbol: str | None = None) -> int:
         """Log a remark of at most 100,000 characters. Returns its sequence number."""
-        return int(self._wire.post("/note", {"text": text, "symbol": symbol})["seq"])
+        return int(self._wire.post("/note", {"text": check_note(text).decode(), "symbol": self._named(symbol)})["seq"])
 
     def flush(self) -> int:
         """Wait until everything published is on stable storage; returns the first sequence that is not."""
@@ -157,15 +158,15 @@ class RemoteHub:
 
     def advance(self, now: int | datetime) -> int:
         """Close every interval that ended a grace before ``now``. Needs the scope admin."""
-        ts_ns = to_ns(now) if isinstance(now, datetime) else now - 0
-        return int(self._wire.post("/advance", {"now": ts_ns})["seq"])
+        return int(self._wire.post("/advance", {"now": clock.moment_of(now)})["seq"])
 
     def set_clock(
         self, mode: ClockMode | str, *, anchor_ns: int | None = None, rate: float = 1.0, skew_ns: int = 0
     ) -> int:
         """Set the hub clock for every process: see `DataHub.set_clock`. Needs the scope admin."""
-        chosen = ClockMode.parse(mode).name.lower()
-        asked = {"mode": chosen, "anchor": anchor_ns, "rate": rate, "skew_ns": skew_ns}
+        chosen = ClockMode.parse(mode)
+        anchor_ns, rate, skew_ns = clock.checked(chosen, anchor_ns, rate, skew_ns)
+        asked = {"mode": chosen.name.lower(), "anchor": anchor_ns, "rate": rate, "skew_ns": skew_ns}
         return int(self._wire.post("/clock", asked)["seq"])
 
     # ------------------------------------------------------------ read
@@ -279,15 +280,11 @@ class RemoteHub:
         Raises:
             StaleDataError: no tick, one older than ``max_age_s`` by the hub clock, or a state that is not fresh.
         """
-        told = self._told(f"/fresh/{self._quoted(symbol)}", max_age_s=max_age_s)
-        return values.tick(told, self._pip_size(told["symbol"]))
+        return reading.require_fresh(self, symbol, max_age_s)
 
     def state(self, symbol: str, source: str | None = None) -> str:
         """Return the liveness of a symbol, by its primary source or the named one: see `Snapshot.state`."""
-        self._quoted(symbol)
-        rows = self._told("/states", symbol=symbol)["states"]
-        found = [row for row in rows if (row["primary"] if source is None else row["source"] == source)]
-        return str(found[0]["state"]) if found else "empty"
+        return reading.state(self, symbol, source)
 
     def check_staleness(self, symbol: str, max_age_seconds: dict[str, float] | None = None) -> dict[str, bool]:
         """Flag what is older than its limit (default tick 2 s, candle 120 s, order_flow 5 s), by the hub clock."""
@@ -303,18 +300,15 @@ class RemoteHub:
 
     def gaps(self, symbol: str, source: str | None = None) -> list[dict[str, Any]]:
         """List the spans without a live feed: start, end (None while it lasts), cause, status; oldest first."""
-        self._quoted(symbol)
-        return [answers.gap(row) for row in self._told("/gaps", symbol=symbol, source=source, limit=10_000)["gaps"]]
+        return reading.gaps(self, symbol, source)
 
     def quarantined(self, symbol: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
-        """List what feeds sent and the gate refused, with reason and raw values; the newest, oldest first."""
-        told = self._told("/quarantine", symbol=symbol, limit=max(limit, 0))
-        return [answers.quarantined(row) for row in told["quarantine"]]
+        """List what feeds sent and the gate refused, with reason and raw values; the newest 10,000 at most."""
+        return reading.quarantined(self, symbol, limit)
 
     def comparisons(self, symbol: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
         """List how candles differed from those that the venue built itself; the newest, oldest first."""
-        told = self._told("/comparisons", symbol=symbol, limit=max(limit, 0))
-        return [row | {"start": values.ns(row["start"])} for row in told["comparisons"]]
+        return reading.comparisons(self, symbol, limit)
 
     def calendar(self, symbol: str) -> Sessions:
         """Give the hours of a symbol's market, holidays included, as all of the hub judge them now: ask each time."""
@@ -365,6 +359,12 @@ class RemoteHub:
         if not symbol.strip() or not symbol.isprintable() or len(symbol) > 64:
             raise InvalidRecord(f"symbol {symbol!r}: expected 1 to 31 bytes of printable text; rename it")
         return quote(symbol, safe="")
+
+    def _named(self, symbol: str | None) -> str | None:
+        """Check a symbol that may be none."""
+        if symbol is not None:
+            self._quoted(symbol)
+        return symbol
 
     def _forget(self) -> None:
         """Forget ids: another hub or epoch lies there."""

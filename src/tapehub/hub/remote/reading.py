@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from tapehub._native import Candle, Tick
 from tapehub.errors import InvalidRecord
+from tapehub.hub.arguments import AGES_MAX_S, check_age, check_ages, check_bound, check_limit, check_source
 from tapehub.hub.batch import Batch
-from tapehub.hub.reading import check_limit, to_ns
-from tapehub.hub.remote import tables, values
+from tapehub.hub.reading import to_ns
+from tapehub.hub.remote import answers, tables, values
 from tapehub.hub.snapshot import Snapshot
 from tapehub.model.records import CANDLE, TICK, CandleFlag
 from tapehub.model.timeframes import TIMEFRAMES, parse
@@ -20,12 +21,17 @@ from tapehub.model.timeframes import TIMEFRAMES, parse
 if TYPE_CHECKING:
     from tapehub.hub.remote.hub import RemoteHub
 
-__all__ = ["candle_objects", "candles", "check_staleness", "history", "snapshot", "tick_objects", "ticks"]
+__all__ = [
+    "candle_objects", "candles", "check_staleness", "comparisons", "gaps", "history", "quarantined",
+    "require_fresh", "snapshot", "state", "tick_objects", "ticks",
+]  # fmt: skip
 
 ROWS_MAX: Final = 1_000_000
-_AGE_MAX_S: Final = 1e9
+_NEWEST_MAX: Final = 10_000  # that is what a gateway looks up for one request
+AGE_MAX_S: Final = 1e9
+_FIRST_NS: Final = -9_214_560_000_000_000_000  # 1678-01-01
+_LAST_NS: Final = 9_214_646_400_000_000_000  # 2262-01-01
 _STATUS: Final = ("forming", "final", "revised", "superseded")
-_DEFAULT_MAX_AGE_S: Final = {"tick": 2.0, "candle": 120.0, "order_flow": 5.0}
 
 Bound = int | datetime | None
 
@@ -33,6 +39,7 @@ Bound = int | datetime | None
 def ticks(hub: RemoteHub, symbol: str, limit: int | None, start: Bound, end: Bound) -> Batch:
     """Read the newest ticks of a symbol."""
     path = f"/ticks/{hub._quoted(symbol)}"
+    start, end = check_bound("start", start), check_bound("end", end)
     left = _limit(limit, 1000 if start is None and end is None else None)
     parts: list[npt.NDArray[Any]] = []
     upto = end
@@ -66,6 +73,8 @@ def candles(
 ) -> Batch:
     """Read the newest candles of a symbol from the hub's memory."""
     frame = parse(timeframe)
+    check_source(source)
+    start, end = check_bound("start", start), check_bound("end", end)
     most = frame.capacity + 1
     wanted = _limit(limit, 100 if start is None and end is None else most)
     data = hub._wire.get_arrow(
@@ -82,6 +91,8 @@ def history(
     """Build candles of a symbol anew from the hub's log."""
     frame = parse(timeframe)
     hub._quoted(symbol)
+    check_source(source)
+    start, end = check_bound("start", start), check_bound("end", end)
     wanted = _limit(limit, None)
     most = ROWS_MAX if wanted is None else min(wanted, ROWS_MAX)
     data = hub._wire.get_arrow(
@@ -99,7 +110,9 @@ def history(
 
 def snapshot(hub: RemoteHub, symbol: str, timeframe: str, limit: int) -> Snapshot:
     """Read everything of a symbol from one state of it."""
-    told = hub._wire.get(f"/snapshot/{hub._quoted(symbol)}", timeframe=parse(timeframe).name, limit=limit)
+    frame = parse(timeframe)
+    most = min(_limit(limit, 100) or 0, frame.capacity + 1)
+    told = hub._wire.get(f"/snapshot/{hub._quoted(symbol)}", timeframe=frame.name, limit=most)
     return Snapshot(
         symbol=told["symbol"],
         source=told["source"],
@@ -115,10 +128,45 @@ def snapshot(hub: RemoteHub, symbol: str, timeframe: str, limit: int) -> Snapsho
     )
 
 
+def require_fresh(hub: RemoteHub, symbol: str, max_age_s: float) -> Tick:
+    """Read the latest tick of a symbol, or refuse."""
+    most = min(check_age("max_age_s", max_age_s), AGE_MAX_S)
+    told = hub._told(f"/fresh/{hub._quoted(symbol)}", max_age_s=most)
+    return values.tick(told, hub._pip_size(told["symbol"]))
+
+
+def state(hub: RemoteHub, symbol: str, source: str | None) -> str:
+    """Say how far the data of a symbol can be trusted now."""
+    hub._quoted(symbol)
+    check_source(source)
+    rows = hub._told("/states", symbol=symbol)["states"]
+    found = [row for row in rows if (row["primary"] if source is None else row["source"] == source)]
+    return str(found[0]["state"]) if found else "empty"
+
+
+def gaps(hub: RemoteHub, symbol: str, source: str | None) -> list[dict[str, Any]]:
+    """Read the spans of a symbol without a live feed."""
+    hub._quoted(symbol)
+    check_source(source)
+    return [answers.gap(row) for row in hub._told("/gaps", symbol=symbol, source=source, limit=_NEWEST_MAX)["gaps"]]
+
+
+def quarantined(hub: RemoteHub, symbol: str | None, limit: int) -> list[dict[str, Any]]:
+    """Read what was refused, newest ``limit``, oldest first."""
+    told = hub._told("/quarantine", symbol=hub._named(symbol), limit=min(_limit(limit, 100) or 0, _NEWEST_MAX))
+    return [answers.quarantined(row) for row in told["quarantine"]]
+
+
+def comparisons(hub: RemoteHub, symbol: str | None, limit: int) -> list[dict[str, Any]]:
+    """Read how candles differed, newest ``limit``, oldest first."""
+    told = hub._told("/comparisons", symbol=hub._named(symbol), limit=min(_limit(limit, 100) or 0, _NEWEST_MAX))
+    return [row | {"start": values.ns(row["start"])} for row in told["comparisons"]]
+
+
 def check_staleness(hub: RemoteHub, symbol: str, max_age_seconds: dict[str, float] | None) -> dict[str, bool]:
     """Flag each kind of data that is older than its limit, or absent."""
-    limits = _DEFAULT_MAX_AGE_S if max_age_seconds is None else max_age_seconds
-    asked = {kind: min(max(limits[kind], 0.0), _AGE_MAX_S) for kind in _DEFAULT_MAX_AGE_S if kind in limits}
+    limits = check_ages(max_age_seconds)
+    asked = {kind: min(limits[kind], AGE_MAX_S) for kind in AGES_MAX_S if kind in limits}
     told = hub._wire.get(f"/staleness/{hub._quoted(symbol)}", **asked)
     return {kind: bool(told[kind]) if kind in asked else True for kind in limits}
 
@@ -178,6 +226,6 @@ def _bound(bound: Bound) -> str | None:
     if bound is None:
         return None
     if isinstance(bound, datetime):
-        aware = bound if bound.tzinfo else bound.replace(tzinfo=UTC)
-        return values.time_text(to_ns(aware))
-    return str(max(0, int(bound)))
+        # The gateway reads years that an int64 holds; nothing lies beyond them.
+        return values.time_text(min(max(to_ns(bound), _FIRST_NS), _LAST_NS))
+    return str(bound)

@@ -12,13 +12,16 @@ import numpy.typing as npt
 from tapehub._native import Candle, as_candle
 from tapehub.errors import InvalidRecord, TapehubError
 from tapehub.hub import publishing
+from tapehub.hub.arguments import check_source
 from tapehub.hub.remote import tables, values
+from tapehub.model.instruments import InstrumentBook
 
 if TYPE_CHECKING:
     from tapehub.hub.remote.hub import RemoteHub
 
 __all__ = ["ticks", "warm_start", "warm_start_all"]
 
+_book: Final = InstrumentBook()
 _ROWS: Final = 65_536
 _CANDLES: Final = 5_000
 _ROW = re.compile(r"row (\d+) of (\d+): (.*); (\d+) rows before it are published", re.DOTALL)
@@ -35,6 +38,10 @@ def ticks(
 ) -> int:
     """Publish the rows of a structured array, in parts that a request can hold."""
     rows = publishing.checked(array, symbol, symbols)
+    check_source(source or None)
+    if not len(rows):  # no request is made that would refuse a name
+        for one in [symbol] if symbol is not None else symbols or ():
+            _book.name(one)
     beyond = _beyond(rows, symbols)
     done = 0
     for first in range(0, len(rows) if beyond is None else beyond, _ROWS):
@@ -92,7 +99,7 @@ def warm_start(hub: RemoteHub, symbol: str, candles: Iterable[Candle]) -> int:
             raise
         loaded += int(answer["loaded"])
     if not rows:
-        hub._quoted(symbol)
+        _book.name(symbol)
     return loaded
 
 

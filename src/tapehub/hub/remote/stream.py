@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import numpy as np
 
 from tapehub.errors import ConfigError, HubClosed, HubNotRunning, Lapped
+from tapehub.hub.arguments import frames_of
 from tapehub.hub.batch import Batch
 from tapehub.hub.record import parse_kinds, parse_start
 from tapehub.hub.remote import values
@@ -19,7 +20,6 @@ from tapehub.hub.remote.receiver import Receiver
 from tapehub.hub.remote.tables import signed
 from tapehub.model.policies import OnLap
 from tapehub.model.records import NO_INSTRUMENT, TICK
-from tapehub.model.timeframes import parse
 
 if TYPE_CHECKING:
     from tapehub.hub.remote.hub import RemoteHub
@@ -49,8 +49,10 @@ class RemoteStream:
         names = [kinds] if isinstance(kinds, str) else list(kinds)
         parse_kinds(names)
         begin = parse_start(start, lambda: hub.head)
-        frames = [parse(one).name for one in ([timeframes] if isinstance(timeframes, str) else timeframes)]
+        frames = [frame.name for frame in frames_of(timeframes)]
         wanted = [symbols] if isinstance(symbols, str) else None if symbols is None else list(symbols)
+        for one in wanted or ():
+            hub._quoted(one)  # raises as a local hub does, before anything is connected
         self._hub = hub
         self._on_lap = on_lap
         following = Following(hub.url, wanted, [name.lower() for name in names], frames, begin)

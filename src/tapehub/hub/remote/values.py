@@ -145,6 +145,7 @@ def other(told: Told) -> Record:
         source=told["source"],
         fixed=(int(one), int(two)),
         payload=b64decode(told["payload"]),
+        flags=told.get("flags", 0),  # a gateway of an older version tells none
     )
 
 

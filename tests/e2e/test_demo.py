@@ -16,7 +16,7 @@ from tapehub.app.console import Exit
 
 # Some of these start six processes and let the market go on for 17 s; machines are shared.
 pytestmark = pytest.mark.timeout(120)
-DEMO = [sys.executable, "-m", "tapehub.app.demo"]
+DEMO = [sys.executable, "-m", "tapehub_entry", "tapehub.app.demo"]
 MINUTES = "20190204 08{minute:02}{second:02}000,1.14{price:03}0,1.14{price:03}5,0\n"
 
 

@@ -164,6 +164,9 @@ def _run(path: Path, seconds: float | None, data: list[Path], stop: threading.Ev
         crew.close()
         if memory is not None and memory != path and "tapehub" in memory.name:
             shutil.rmtree(memory, ignore_errors=True)  # left over only when a process had to be killed
+    if stop.is_set() and outcome.is_empty:
+        note("ended before the first tick: there is nothing to account for")
+        return Exit.INTERRUPTED
     out.print(outcome.table())
     for fault in outcome.faults:
         out.print(f"[bold red]wrong:[/] {fault}")

@@ -71,7 +71,10 @@ def test_up_keeps_of_the_log_what_the_configuration_says(
 def test_a_second_up_attaches_and_says_so(hub_dir: Path) -> None:
     with running("up", "--hub", str(hub_dir)) as first:
         first.says(r"server +running")
-        with running("up", "--feed", "synthetic", "--hub", str(hub_dir)) as second:
+        refused = tapehub("up", "--feed", "synthetic", "--hub", str(hub_dir))
+        assert refused.returncode == Exit.REFUSED
+        assert "collects no feed, so that --feed synthetic is not followed" in refused.stderr
+        with running("up", "--hub", str(hub_dir)) as second:
             second.says(f"runs this hub already, as process {first.process.pid}: attached to it, nothing was started")
             second.says("components: server running")
             assert second.end() == Exit.OK

@@ -13,7 +13,7 @@ from tapehub.app.clocks import change_clock, clock_of
 from tapehub.app.collect import PathsArgument, SimOption, SymbolsOption
 from tapehub.app.config import config_path, read_config
 from tapehub.app.console import note
-from tapehub.app.control import only_one
+from tapehub.app.control import collected, only_one
 from tapehub.app.feeds import NAMES, Wanted, symbols_of
 from tapehub.app.gateway import check_settings, is_installed
 from tapehub.app.hubs import HubOption, NameOption, log_calendars, place
@@ -78,6 +78,12 @@ def up(
             if not attach:
                 raise HubHeld(
                     f'"tapehub up", process {owner}, runs this hub already: {opened.path}; "tapehub down" ends it'
+                )
+            if feed is not None and (other := collected(opened.path)) not in ("", feed):
+                what = "no feed" if other == "none" else f"the feed {other}"
+                raise HubHeld(
+                    f'"tapehub up", process {owner}, runs this hub already and collects {what}, so that --feed {feed} '
+                    f'is not followed: {opened.path}; "tapehub down" ends it, or give another --hub'
                 )
             note(f'"tapehub up" runs this hub already, as process {owner}: attached to it, nothing was started')
             follow(opened, stop)

@@ -103,6 +103,26 @@ def to_ns(moment: datetime) -> int:
     return int(whole.timestamp()) * 1_000_000_000 + aware.microsecond * 1000 + int(getattr(moment, "nanosecond", 0))
 
 
+def check_bound(bound: object, name: str) -> int | datetime | None:
+    """Give a bound that can be, or none.
+
+    Args:
+        name: of the argument, for the message.
+
+    Raises:
+        InvalidRecord: it is neither a sequence number nor a datetime.
+    """
+    if bound is None or isinstance(bound, datetime):
+        return bound
+    try:
+        return index(bound)  # type: ignore[arg-type]
+    except TypeError:
+        how = f"datetime.fromisoformat({bound!r})" if isinstance(bound, str) else "datetime(2026, 6, 2, tzinfo=UTC)"
+        raise InvalidRecord(
+            f"{name} is {bound!r}, expected a sequence number or a datetime (UTC where it names no zone), as {how}"
+        ) from None
+
+
 def check_limit(limit: int | None) -> int | None:
     """Give a limit that can be, or none.
 
@@ -131,7 +151,7 @@ def ticks(
     hub: DataHub, symbol: str, limit: int | None, start: int | datetime | None, end: int | datetime | None
 ) -> Batch:
     """Read the newest ticks of a symbol."""
-    limit = check_limit(limit)
+    limit, start, end = check_limit(limit), check_bound(start, "start"), check_bound(end, "end")
     channel = find_channel(hub, symbol)
     if channel is None:
         return Batch(np.empty(0, TICK), hub)
@@ -197,7 +217,7 @@ def candles(
     source: str | None,
 ) -> Batch:
     """Read the newest candles of a symbol from their ring."""
-    frame = parse(timeframe)
+    frame, start, end = parse(timeframe), check_bound(start, "start"), check_bound(end, "end")
     channel = find_channel(hub, symbol, source)
     if channel is None:
         return Batch(np.empty(0, CANDLE), hub)
@@ -246,7 +266,7 @@ def history(
     source: str | None,
 ) -> Batch:
     """Build candles of a symbol anew from the log."""
-    frame = parse(timeframe)
+    frame, start, end = parse(timeframe), check_bound(start, "start"), check_bound(end, "end")
     channel = find_channel(hub, symbol, source)
     if channel is None:
         return Batch(np.empty(0, CANDLE), hub)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from tapehub._native import Candle, Tick
 from tapehub.errors import InvalidRecord
 from tapehub.hub.batch import Batch
-from tapehub.hub.reading import check_limit, to_ns
+from tapehub.hub.reading import check_bound, check_limit, to_ns
 from tapehub.hub.remote import tables, values
 from tapehub.hub.snapshot import Snapshot
 from tapehub.model.records import CANDLE, TICK, CandleFlag
@@ -32,6 +32,7 @@ Bound = int | datetime | None
 
 def ticks(hub: RemoteHub, symbol: str, limit: int | None, start: Bound, end: Bound) -> Batch:
     """Read the newest ticks of a symbol."""
+    start, end = check_bound(start, "start"), check_bound(end, "end")
     path = f"/ticks/{hub._quoted(symbol)}"
     left = _limit(limit, 1000 if start is None and end is None else None)
     parts: list[npt.NDArray[Any]] = []
@@ -65,7 +66,7 @@ def candles(
     source: str | None = None,
 ) -> Batch:
     """Read the newest candles of a symbol from the hub's memory."""
-    frame = parse(timeframe)
+    frame, start, end = parse(timeframe), check_bound(start, "start"), check_bound(end, "end")
     most = frame.capacity + 1
     wanted = _limit(limit, 100 if start is None and end is None else most)
     data = hub._wire.get_arrow(
@@ -80,7 +81,7 @@ def history(
     hub: RemoteHub, symbol: str, timeframe: str, limit: int | None, start: Bound, end: Bound, *, source: str | None
 ) -> Batch:
     """Build candles of a symbol anew from the hub's log."""
-    frame = parse(timeframe)
+    frame, start, end = parse(timeframe), check_bound(start, "start"), check_bound(end, "end")
     hub._quoted(symbol)
     wanted = _limit(limit, None)
     most = ROWS_MAX if wanted is None else min(wanted, ROWS_MAX)

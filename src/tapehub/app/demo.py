@@ -14,6 +14,7 @@ import sys
 import tempfile
 import threading
 import time
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +157,10 @@ def _run(path: Path, seconds: float | None, data: list[Path], stop: threading.Ev
             else:  # the token opens this hub alone, which ends with the demonstration
                 out.print(f"the page: {login_link(path, crew.page.ready['url'])}", soft_wrap=True, markup=False)
             crew.open_market(hub, stop)
-            note(f"SIMULATED: the market clock began on {OPENS_AT:%A %-d %B %Y at %H:%M} in London")
+            note(
+                f"SIMULATED: the market clock began on {OPENS_AT:%A %-d %B %Y at %H:%M} in London, "
+                f"{OPENS_AT.astimezone(UTC):%H:%M} UTC; times below are UTC"
+            )
             mishap = Mishap(hub, crew.venue, seconds, _say)
             _show(hub, crew, mishap, seconds, stop)
             outcome = crew.finish(hub)
@@ -246,6 +250,7 @@ def _data() -> list[Path]:
     """Read DATA: one path, or several with the system's path separator or spaces between them.
 
     Raises:
+        ConfigError: a path names nothing.
         RecordingError: there is nothing to play; it is said before any process starts.
     """
     text = os.environ.get("DATA", "").strip()
@@ -253,7 +258,7 @@ def _data() -> list[Path]:
         return []
     whole = Path(text).expanduser()
     paths = [whole] if whole.exists() else [Path(part).expanduser() for part in text.replace(os.pathsep, " ").split()]
-    find_recordings(paths, hour_if_unknown=_OPENS_NS)
+    find_recordings(paths)
     return paths
 
 

@@ -132,9 +132,14 @@ def _systemd() -> str | None:
 
 
 def _need_systemd(instead: str) -> None:
-    if shutil.which("systemctl") is None:
+    missing = "there is no systemd on this machine" if shutil.which("systemctl") is None else ""
+    done = None if missing else _run("is-system-running")
+    # As in a container: no log-in will ever bring it up. A session that is missing is another matter, see below.
+    if done is not None and (done.stdout.strip() == "offline" or "not been booted" in done.stderr):
+        missing = "systemd does not run on this machine"
+    if missing:
         raise HubError(
-            f"there is no systemd on this machine: nothing was installed; {instead}, or let what starts your programs "
+            f"{missing}: nothing was installed; {instead}, or let what starts your programs "
             'run "tapehub up --no-attach"'
         )
     if (why := _systemd()) is not None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from operator import index
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tapehub.errors import InvalidRecord, StaleDataError
+from tapehub.errors import StaleDataError
 from tapehub.hub import calendars
+from tapehub.hub.asked import check_bound, check_limit
 from tapehub.hub.batch import Batch
 from tapehub.hub.snapshot import Snapshot
 from tapehub.model.records import CANDLE, CHANNEL_BLOCK, CHANNEL_RARE, INSTRUMENT, TICK, TickFlag
@@ -26,7 +26,6 @@ __all__ = [
     "candle_at",
     "candles",
     "channel_state",
-    "check_limit",
     "find_channel",
     "history",
     "is_believed",
@@ -101,45 +100,6 @@ def to_ns(moment: datetime) -> int:
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     whole = aware.replace(microsecond=0)
     return int(whole.timestamp()) * 1_000_000_000 + aware.microsecond * 1000 + int(getattr(moment, "nanosecond", 0))
-
-
-def check_bound(bound: object, name: str) -> int | datetime | None:
-    """Give a bound that can be, or none.
-
-    Args:
-        name: of the argument, for the message.
-
-    Raises:
-        InvalidRecord: it is neither a sequence number nor a datetime.
-    """
-    if bound is None or isinstance(bound, datetime):
-        return bound
-    try:
-        return index(bound)  # type: ignore[arg-type]
-    except TypeError:
-        how = f"datetime.fromisoformat({bound!r})" if isinstance(bound, str) else "datetime(2026, 6, 2, tzinfo=UTC)"
-        raise InvalidRecord(
-            f"{name} is {bound!r}, expected a sequence number or a datetime (UTC where it names no zone), as {how}"
-        ) from None
-
-
-def check_limit(limit: int | None) -> int | None:
-    """Give a limit that can be, or none.
-
-    Raises:
-        InvalidRecord: it is no whole number, or below 0.
-    """
-    if limit is None:
-        return None
-    try:
-        whole = index(limit)
-    except TypeError:
-        raise InvalidRecord(
-            f"limit is {limit!r}, expected a whole number; start and end come after it, or go by name"
-        ) from None
-    if whole < 0:
-        raise InvalidRecord(f"limit is {limit}, expected 0 or more")
-    return whole
 
 
 def _limit(limit: int | None, default: int) -> int:

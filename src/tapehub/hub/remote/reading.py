@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from tapehub._native import Candle, Tick
 from tapehub.errors import InvalidRecord
+from tapehub.hub.asked import check_bound, check_limit
 from tapehub.hub.batch import Batch
-from tapehub.hub.reading import check_bound, check_limit, to_ns
+from tapehub.hub.reading import to_ns
 from tapehub.hub.remote import tables, values
 from tapehub.hub.snapshot import Snapshot
 from tapehub.model.records import CANDLE, TICK, CandleFlag

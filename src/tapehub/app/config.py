@@ -1,8 +1,8 @@
 """`tapehub.toml`: read with its types checked, written with everything kept that stands in it.
 
-``TAPEHUB_CONFIG`` names the file, else it is ``~/.config/tapehub/tapehub.toml``; none is needed. An environment
-variable overrides a setting: ``TAPEHUB_IG__FORM=MINI`` for ``form`` in ``[ig]``. A broker's credentials do not belong
-here, and are refused.
+``TAPEHUB_CONFIG`` names the file, else it is ``tapehub/tapehub.toml`` in ``XDG_CONFIG_HOME`` or ``~/.config``; none is
+needed. An environment variable overrides a setting: ``TAPEHUB_IG__FORM=MINI`` for ``form`` in ``[ig]``. A broker's
+credentials do not belong here, and are refused.
 
 A section is a class: what it says of a setting under ``Attributes`` is what `tapehub init` writes beside it.
 """
@@ -28,6 +28,7 @@ from tapehub.app.sections import (
 )
 from tapehub.errors import ConfigError, MissingExtra
 from tapehub.gateway.settings import GatewaySettings
+from tapehub.hub.paths import config_home
 from tapehub.model.calendars import Calendar, calendar_of
 from tapehub.model.instruments import InstrumentBook
 from tapehub.model.sessions import CalendarId
@@ -109,7 +110,7 @@ class Config(BaseSettings):
 def config_path() -> Path:
     """Give the file that is read and written; it need not exist."""
     named = os.environ.get("TAPEHUB_CONFIG")
-    return Path(named).expanduser() if named else Path.home() / ".config" / "tapehub" / "tapehub.toml"
+    return Path(named).expanduser() if named else config_home(os.environ) / "tapehub" / "tapehub.toml"
 
 
 def read_config(remark: Callable[[str], None] | None = None) -> Config:
@@ -119,10 +120,17 @@ def read_config(remark: Callable[[str], None] | None = None) -> Config:
         remark: takes what is odd and no error; none in the processes that a command starts, which has said it.
 
     Raises:
-        ConfigError: the file is no TOML, or a setting cannot be; the message names the setting, and the file or the
-            variable that it comes from.
+        ConfigError: ``TAPEHUB_CONFIG`` names no file, the file is no TOML, or a setting cannot be; the message names
+            the setting, and the file or the variable that it comes from.
     """
     path = config_path()
+    if named := os.environ.get("TAPEHUB_CONFIG"):  # who names one does not mean the defaults
+        if path.is_dir():
+            raise ConfigError(f"TAPEHUB_CONFIG is {named!r}: it is a directory: expected a file in it; name that")
+        if not path.exists():
+            raise ConfigError(
+                f"TAPEHUB_CONFIG is {named!r}: expected a file that is there; correct it, or let tapehub init write one"
+            )
     try:
         config = Config()
     except ValidationError as error:

@@ -127,7 +127,7 @@ def main() -> int:
     home = Path(tempfile.mkdtemp(prefix="tapehub-demo-"))
     # Its own parent of hubs, so that no hub of the user's can be in the way or be touched; and no settings of theirs.
     os.environ["TAPEHUB_HOME"] = str(home)
-    os.environ["TAPEHUB_CONFIG"] = str(home / "tapehub.toml")
+    os.environ["TAPEHUB_CONFIG"] = os.devnull
     try:
         with stopping() as stop:
             return _run(hub_path("demo"), _seconds(), _data(), stop)

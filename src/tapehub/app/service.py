@@ -17,6 +17,7 @@ from tapehub.app.control import running_up
 from tapehub.app.hubs import HubOption, NameOption, place
 from tapehub.app.unit import render, unit_name
 from tapehub.errors import ConfigError, HubError, HubNotRunning
+from tapehub.hub.paths import config_home
 
 __all__ = ["group"]
 
@@ -109,16 +110,14 @@ def status(hub: HubOption = None, name: NameOption = None) -> None:
 
 def _rendered(where: Path) -> str:
     config = config_path()
-    names = ("TAPEHUB_CONFIG", "TAPEHUB_HOME")
+    names = ("TAPEHUB_CONFIG", "TAPEHUB_HOME", "XDG_CONFIG_HOME")
     environment = {name: str(Path(value).expanduser().absolute()) for name in names if (value := os.environ.get(name))}
     folder = config.parent.absolute() if config.exists() else Path.home()
     return render(where, folder, config.parent.absolute() / "environment", environment)
 
 
 def _unit_path(where: Path) -> Path:
-    base = os.environ.get("XDG_CONFIG_HOME")
-    folder = Path(base) if base else Path.home() / ".config"
-    return folder / "systemd" / "user" / unit_name(where)
+    return config_home(os.environ) / "systemd" / "user" / unit_name(where)
 
 
 def _systemd() -> str | None:

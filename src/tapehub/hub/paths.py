@@ -5,11 +5,12 @@ from __future__ import annotations
 import grp
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 from tapehub.errors import ConfigError
 
-__all__ = ["file_mode", "group_id", "hub_path", "make_folder", "make_own"]
+__all__ = ["config_home", "file_mode", "group_id", "hub_path", "make_folder", "make_own"]
 
 
 def hub_path(name: str | None = None) -> Path:
@@ -27,6 +28,15 @@ def hub_path(name: str | None = None) -> Path:
     if chosen in {".", ".."} or "/" in chosen or "\0" in chosen:
         raise ConfigError(f"hub name is {chosen!r}, expected one path component; use path= for a directory of your own")
     return parent / chosen
+
+
+def config_home(environ: Mapping[str, str]) -> Path:
+    """Give the directory of a user's configuration files.
+
+    Source: XDG Base Directory Specification 0.8: a relative path is invalid, and is as good as none.
+    """
+    named = Path(environ.get("XDG_CONFIG_HOME", ""))
+    return named if named.is_absolute() else Path.home() / ".config"
 
 
 def group_id(group: str | int | None) -> int | None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tapehub.app.checks import Health, about_machine
 from tapehub.app.config import add_epics, config_path, read_config
 from tapehub.errors import ConfigError
 
@@ -27,6 +28,7 @@ pip_size = 0.1
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "config" / "tapehub.toml"
+    write(path, "")
     monkeypatch.setenv("TAPEHUB_CONFIG", str(path))
     return path
 
@@ -36,11 +38,33 @@ def write(path: Path, text: str) -> None:
     path.write_text(text)
 
 
-def test_without_a_file_there_are_defaults(path: Path) -> None:
+def test_without_a_file_there_are_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TAPEHUB_CONFIG", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     config = read_config()
     assert (config.ig.form, config.ig.epics, config.ig.reserved_share) == ("CFD", {}, 0.25)
     assert config.instruments == {}
+    assert config_path() == tmp_path / "tapehub" / "tapehub.toml"
+
+
+def test_the_file_lies_in_the_users_configuration_unless_it_is_named(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert config_path() == path
+    monkeypatch.delenv("TAPEHUB_CONFIG")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for unset in ("", "not/absolute"):  # as the specification of base directories says
+        monkeypatch.setenv("XDG_CONFIG_HOME", unset)
+        assert config_path() == tmp_path / ".config" / "tapehub" / "tapehub.toml"
+
+
+def test_a_named_file_must_be_there(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path.unlink()
+    with pytest.raises(ConfigError, match=r"^TAPEHUB_CONFIG is '.*tapehub\.toml': expected a file that is there; "):
+        read_config()
+    monkeypatch.setenv("TAPEHUB_CONFIG", str(tmp_path))
+    with pytest.raises(ConfigError, match="it is a directory: expected a file in it"):
+        read_config()
 
 
 def test_the_file_is_read_and_the_environment_comes_first(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,16 +140,20 @@ def test_a_section_that_is_nearly_one_of_ours_is_remarked_on_and_others_pass(pat
     assert said == [f"{path}: [upp] is not read: did you mean [up]?"]
 
 
-def test_a_file_that_lies_where_none_is_read_is_remarked_on(
-    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_lies_where_none_is_read_is_remarked_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TAPEHUB_CONFIG", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    path = config_path()
     (tmp_path / "tapehub.toml").write_text("")
     said: list[str] = []
     read_config(said.append)
     (text,) = said
     assert text.startswith(f"{tmp_path / 'tapehub.toml'} is not read: expected {path}; ")
-    write(path, "")
+    (check,) = (one for one in about_machine(tmp_path) if one.name == "configuration")
+    assert (check.health, check.remedy[:7]) == (Health.DOUBTFUL, "move it")
+    path.parent.mkdir(parents=True)
+    path.touch()
     read_config(said.append)
     assert len(said) == 1
 
@@ -147,6 +175,7 @@ def test_epics_are_added_and_all_else_is_kept(path: Path) -> None:
 
 
 def test_a_new_file_is_made(path: Path) -> None:
+    path.unlink()
     assert add_epics({"EUR_USD": "CS.D.EURUSD.CFD.IP"}) == {}
     assert path.read_text() == '[ig.epics]\nEUR_USD = "CS.D.EURUSD.CFD.IP"\n'
 

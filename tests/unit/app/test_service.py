@@ -66,6 +66,7 @@ def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path, hub: Path) ->
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    (tmp_path / "tapehub.toml").touch()
     monkeypatch.setenv("TAPEHUB_CONFIG", str(tmp_path / "tapehub.toml"))
     monkeypatch.setenv("TAPEHUB_ALERTS__URLS", '["json://geheim@127.0.0.1"]')
     return tmp_path

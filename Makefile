@@ -54,7 +54,7 @@ endef
 
 # DEMO_SECONDS and DATA reach the demo through the environment, as make passes on what it was given.
 demo: $(DEMO)
-	$(PY) -m tapehub.app.demo
+	$(PY) -m tapehub_entry tapehub.app.demo
 
 # The native tests are compiled and run while the tools are fetched.
 test: $(TOOLS)

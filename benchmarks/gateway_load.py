@@ -116,7 +116,7 @@ class Watch:
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Run once, and give what was found."""
     folder = Path(tempfile.mkdtemp(prefix="tapehub-load-"))
-    os.environ["TAPEHUB_CONFIG"], os.environ["TAPEHUB_GATEWAY__PORT"] = str(folder / "none.toml"), "0"
+    os.environ["TAPEHUB_CONFIG"], os.environ["TAPEHUB_GATEWAY__PORT"] = os.devnull, "0"
     path = folder / "hub"
     context = multiprocessing.get_context("spawn")
     ready, go, end, out = context.Semaphore(0), context.Event(), context.Event(), context.Queue()

@@ -156,6 +156,7 @@ def test_a_server_keeps_of_the_log_what_the_configuration_says(
     hub_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "tapehub.toml").write_text("[hub]\nretention_days = 3\n")
+    (tmp_path / "tapehub.toml").touch()
     monkeypatch.setenv("TAPEHUB_CONFIG", str(tmp_path / "tapehub.toml"))
     with serving(hub_dir) as server, tapehub.DataHub.open(hub_dir) as hub:
         assert retention_of(hub) == Retention(10 << 30, 3)

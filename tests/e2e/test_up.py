@@ -60,6 +60,7 @@ def test_up_keeps_of_the_log_what_the_configuration_says(
     hub_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "tapehub.toml").write_text("[hub]\nretention_bytes = 1073741824\n")
+    (tmp_path / "tapehub.toml").touch()
     monkeypatch.setenv("TAPEHUB_CONFIG", str(tmp_path / "tapehub.toml"))
     with running("up", "--hub", str(hub_dir)) as run:
         run.says(r"server +running")
@@ -71,7 +72,10 @@ def test_up_keeps_of_the_log_what_the_configuration_says(
 def test_a_second_up_attaches_and_says_so(hub_dir: Path) -> None:
     with running("up", "--hub", str(hub_dir)) as first:
         first.says(r"server +running")
-        with running("up", "--feed", "synthetic", "--hub", str(hub_dir)) as second:
+        refused = tapehub("up", "--feed", "synthetic", "--hub", str(hub_dir))
+        assert refused.returncode == Exit.REFUSED
+        assert "collects no feed, so that --feed synthetic is not followed" in refused.stderr
+        with running("up", "--hub", str(hub_dir)) as second:
             second.says(f"runs this hub already, as process {first.process.pid}: attached to it, nothing was started")
             second.says("components: server running")
             assert second.end() == Exit.OK
@@ -120,7 +124,7 @@ def test_without_credentials_it_ends_with_2_and_offers_the_simulator(
     monkeypatch.chdir(tmp_path)
     done = subprocess.run(
         [*COMMAND, *command, "--hub", str(hub_dir)],
-        env=os.environ | {"TAPEHUB_CONFIG": str(tmp_path / "tapehub.toml")},
+        env=os.environ | {"TAPEHUB_CONFIG": os.devnull},
         capture_output=True,
         text=True,
         timeout=50,
@@ -167,7 +171,7 @@ def test_collect_replays_files_at_the_present_and_ends_with_them(hub_dir: Path, 
     ("arguments", "said"),
     [
         (["up", "--feed", "bloomberg"], "expected one of"),
-        (["up", "--feed", "none", "--at", TUESDAY], "expected them with a feed"),
+        (["up", "--feed", "none", "--at", TUESDAY], "--feed none with --at: expected a feed with that"),
         (["up", "--feed", "kraken", "--at", TUESDAY], "venues are at the present"),
         (["collect", "ig", "--sim", "http://127.0.0.1:1"], "with the feed sim alone"),
     ],

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tapehub.errors import ConfigError, InvalidRecord
 from tapehub.model.calendars import CalendarId
-from tapehub.model.instruments import TABLE, InstrumentBook, normalise, symbol_in
+from tapehub.model.instruments import TABLE, InstrumentBook, meant, normalise, symbol_in
 
 
 @pytest.mark.parametrize(
@@ -143,3 +143,10 @@ def test_an_epic_stands_for_a_symbol_and_for_one_only() -> None:
 )
 def test_a_file_name_mentions_one_instrument_or_none(name: str, symbol: str | None) -> None:
     assert symbol_in(name) == symbol
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"), [("EURUSDX", "; did you mean EUR_USD?"), ("gbp_usdd", "; did you mean GBP_USD?"), ("ZZZ", "")]
+)
+def test_a_mistyped_name_is_told_what_it_comes_near(typed: str, said: str) -> None:
+    assert meant(typed) == said

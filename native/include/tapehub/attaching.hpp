@@ -5,6 +5,11 @@
 
 namespace tapehub {
 
+// What helps whoever attaches, from a program that cannot make one as well: `connect` has no create.
+inline std::string how_to_start(const std::string& directory) {
+  return "start one with \"tapehub up --hub " + directory + "\", or make one by DataHub.open(..., create=True)";
+}
+
 // ---------------------------------------------------------------- control file
 
 inline void Attachment::create_control() {
@@ -68,7 +73,7 @@ inline void Attachment::attach() {
   }
   if (!fs::exists(directory_ + "/control", ec)) {
     if (!options_.create) {
-      fail(Cause::NotRunning, "no hub there: " + directory_ + "; start one with \"tapehub serve\" or pass create=True");
+      fail(Cause::NotRunning, "no hub there: " + directory_ + "; " + how_to_start(directory_));
     }
     const bool foreign = fs::exists(directory_, ec) && !fs::is_empty(directory_, ec) &&
                          !fs::exists(directory_ + "/locks", ec);
@@ -91,7 +96,7 @@ inline void Attachment::attach() {
   }
   try {
     if (!home_.exists("control")) {
-      if (!options_.create) fail(Cause::NotRunning, "no hub there: " + directory_ + "; start one with \"tapehub serve\"");
+      if (!options_.create) fail(Cause::NotRunning, "no hub there: " + directory_ + "; " + how_to_start(directory_));
       create_control();
       home_.make_directory("log");
       rebuild();

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tapehub.errors import ConfigError, MissingExtra
@@ -65,10 +66,14 @@ class Agent:
         except ValidationError as error:
             first = error.errors()[0]
             name = ".".join(str(part) for part in first["loc"])
-            known = ", ".join(["symbols", "timeframes", "warmup", *self.Parameters.model_fields])
-            raise ConfigError(
-                f"agent {self.label()}: {name}: {first['msg']}, got {first['input']!r}; its parameters are {known}"
-            ) from None
+            known = ["symbols", "timeframes", "warmup", *self.Parameters.model_fields]
+            if first["type"] == "extra_forbidden":
+                wrong = f"{name}: no such parameter"
+                wrong += "".join(f", did you mean {one}?" for one in get_close_matches(name, known, 1, 0.7))
+            else:
+                expected = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+                wrong = f"{name} is {first['input']!r}, expected {expected}"
+            raise ConfigError(f"agent {self.label()}: {wrong}; its parameters are {', '.join(known)}") from None
 
     @classmethod
     def label(cls) -> str:

@@ -176,4 +176,9 @@ def read_settings(told: dict[str, Any] | None) -> RunSettings:
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"{name}: {first['msg']}, got {first['input']!r}; correct it in [agents] or --set") from None
+        if first["type"] == "extra_forbidden":
+            raise ConfigError(f"{name}: no such limit; correct it in [agents] or --set") from None
+        expected = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+        raise ConfigError(
+            f"{name} is {first['input']!r}, expected {expected}; correct it in [agents] or --set"
+        ) from None

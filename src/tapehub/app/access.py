@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -10,8 +11,10 @@ import typer
 
 from tapehub.app.config import config_path
 from tapehub.app.console import note, out
+from tapehub.app.control import running_components
+from tapehub.app.gateway import login_link
 from tapehub.app.hubs import HubOption, NameOption, place
-from tapehub.errors import HubNotRunning
+from tapehub.errors import HubError, HubNotRunning
 from tapehub.gateway.access.scopes import Scope
 from tapehub.gateway.access.tokens import OWNER, Tokens
 
@@ -31,7 +34,7 @@ def show(
     hub: HubOption = None,
     name: NameOption = None,
 ) -> None:
-    """List the tokens, and print the owner's."""
+    """List the tokens, and print the owner's, and the link that logs in where "tapehub up" serves the page."""
     tokens = _open(hub, name)
     if plain:
         print(tokens.owner.reveal())
@@ -40,6 +43,9 @@ def show(
         made = "" if row.name == OWNER else f", made {_day(row.created_ns)}"
         ends = "" if row.expires_ns is None else f", ends {_day(row.expires_ns)}"
         out.print(f"{row.name}: {row.scope.label}{made}{ends}")
+    if url := _served_at(place(hub, name)):
+        note("the link that logs in; whoever reads it can do everything:")
+        print(login_link(place(hub, name), url))
     note(f"the owner's token, which is also in {tokens.owner_file}:")
     print(tokens.owner.reveal())
 
@@ -97,6 +103,15 @@ def init(
         f'never a .key, to each client: tapehub.connect("https://NAME:8765", ca="{made.authority.name}"), '
         f"curl --cacert {made.authority.name}; browsers import it as an authority for websites"
     )
+
+
+def _served_at(where: Path) -> str:
+    """Give the address of the page that "tapehub up" serves; empty where it serves none, or does not answer."""
+    with suppress(HubError):
+        for row in running_components(where):
+            if row["name"] == "gateway" and row["phase"] == "running":
+                return str(row["told"])
+    return ""
 
 
 def _open(hub: Path | None, name: str | None) -> Tokens:

@@ -145,7 +145,7 @@ def run(
 
     log_to()
     spec = absolute(agent)
-    limits, values = limits_and_values(set_, read_config().agents.limits())
+    limits, values = limits_and_values(set_, read_config(note).agents.limits())
     wanted = Wanted(listed_as or load(spec).label(), spec, values, limits, seed, fresh)
     with attach(hub, name, wanted.name) as opened, runner_of(opened, wanted) as runner, stopping() as stop:
         run_ = runner.run

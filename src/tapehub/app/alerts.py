@@ -48,7 +48,7 @@ def send_test(hub: HubOption = None, name: NameOption = None) -> None:
 
     Ends with 1 when one did not take it.
     """
-    urls = _urls(read_config().alerts)
+    urls = _urls(read_config(note).alerts)
     from tapehub.app.destinations import Destination
 
     destinations = [Destination(number, url) for number, url in enumerate(urls, 1)]

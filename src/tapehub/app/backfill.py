@@ -60,7 +60,7 @@ def backfill(
     Each candle costs a point of a weekly allowance, which a ledger in the hub's directory keeps. What is beyond it
     waits for the next term. --plan needs no credentials.
     """
-    config = read_config()
+    config = read_config(note)
     url = url or config.ig.base_url
     with attach(hub, name, "backfill") as opened:
         wanted = _missing(opened, "ig", symbols, start, end, again=again)
@@ -100,7 +100,7 @@ def ig_prices_of(url: str | None) -> tuple[Prices, Callable[[], None]]:
     from tapehub.feeds.ig.catalogue import Catalogue
     from tapehub.feeds.ig.prices import IgPrices
 
-    config = read_config()
+    config = read_config(note)
     account = _account(config.ig, url)
     account.tell_waits(lambda why, wait_s: note(why))
     book = config.book()

@@ -72,7 +72,7 @@ def backtest(
         return
     if not agent:
         raise ConfigError("a backtest of no agent: expected one, as my_agent.py:Momentum, or --compare-live RUN")
-    config = read_config()
+    config = read_config(note)
     specs = [absolute(one) for one in (agent, *(with_ or ()))]
     limits, values = limits_and_members(specs, set_, config.agents.limits())
     made = _run(specs, paths, (start, end), speed, limits, values, seed, config, (hub, name))

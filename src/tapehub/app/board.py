@@ -267,4 +267,4 @@ def _plain(row: Row) -> str:
 
 
 def _time(ts_ns: int) -> str:
-    return datetime.fromtimestamp(max(ts_ns, 0) / 1e9, UTC).strftime("%H:%M:%S")
+    return datetime.fromtimestamp(max(ts_ns, 0) / 1e9, UTC).strftime("%H:%M:%S UTC")

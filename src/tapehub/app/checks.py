@@ -17,6 +17,7 @@ import numpy as np
 
 from tapehub._native import layout
 from tapehub.app.clocks import clock_of
+from tapehub.app.config import oddities
 from tapehub.app.console import bytes_text, count_text, span_text
 from tapehub.hub.latest import latest
 from tapehub.hub.status import SERVER_BEATS_WITHIN_S, silent_s
@@ -52,7 +53,7 @@ class Check:
 
 def about_machine(where: Path) -> list[Check]:
     """Look at what does not need a hub."""
-    return [_version(), _disk(where), _wall_clock()]
+    return [_version(), _disk(where), _wall_clock(), *_configuration()]
 
 
 def about_hub(hub: DataHub) -> list[Check]:
@@ -127,6 +128,12 @@ def _memory(hub: DataHub) -> Check:
             "memory", Health.BAD, text, "expected 64 MiB or more: enlarge /dev/shm, or name another memory_root"
         )
     return Check("memory", Health.GOOD, text)
+
+
+def _configuration() -> list[Check]:
+    """Look for what is written where nobody reads it; nothing is said where there is no such thing."""
+    parts = (text.rpartition(": ") if "did you mean" in text else text.partition("; ") for text in oddities())
+    return [Check("configuration", Health.DOUBTFUL, found, remedy) for found, _, remedy in parts]
 
 
 def _wall_clock() -> Check:

@@ -14,9 +14,9 @@ from typing import Annotated, Any
 from tapehub.errors import MissingExtra, TapehubError
 
 try:
-    import rich  # noqa: F401
     import typer
     import typer.main
+    from rich.markup import escape
     from typer.core import TyperGroup
 except ImportError as error:
     raise MissingExtra(error.name or "typer", "cli", "the tapehub command") from error
@@ -100,11 +100,26 @@ def _load(name: str) -> Any:
     if isinstance(found, typer.Typer):
         group = typer.main.get_group(found)  # also one of a single command
         group.name = name
-        return group
+        return _as_written(group)
     alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     passes_on = name in _PASSES_ON
     alone.command(name, context_settings={"allow_extra_args": passes_on, "ignore_unknown_options": passes_on})(found)
-    return typer.main.get_command(alone)
+    return _as_written(typer.main.get_command(alone))
+
+
+def _as_written(command: Any) -> Any:
+    """Have help say what stands in the source: rich took "[up]" for a style, and left it out.
+
+    Here for all commands alike, as whoever writes the next help text will not think of it.
+    """
+    if getattr(command, "rich_markup_mode", None) == "rich":
+        for one in (command, *command.params):
+            for name in ("help", "short_help", "epilog"):
+                if text := getattr(one, name, None):
+                    setattr(one, name, escape(text))
+    for inner in getattr(command, "commands", {}).values():
+        _as_written(inner)
+    return command
 
 
 app = typer.Typer(

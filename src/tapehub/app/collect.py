@@ -57,7 +57,7 @@ def collect(
     wanted = Wanted(
         feed, symbols_of(symbols), tuple(str(path.absolute()) for path in paths or ()), sim, seed=seed, rate=rate
     )
-    config = read_config()
+    config = read_config(note)
     log_to()
     with open_or_create(hub, name, "collector", config.book()) as opened, stopping() as stop:
         if set_clock_for(wanted, opened, config):

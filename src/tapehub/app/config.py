@@ -1,8 +1,8 @@
 """`tapehub.toml`: read with its types checked, written with everything kept that stands in it.
 
-``TAPEHUB_CONFIG`` names the file, else it is ``~/.config/tapehub/tapehub.toml``; none is needed. An environment
-variable overrides a setting: ``TAPEHUB_IG__FORM=MINI`` for ``form`` in ``[ig]``. A broker's credentials do not belong
-here, and are refused.
+``TAPEHUB_CONFIG`` names the file, else it is ``tapehub/tapehub.toml`` in ``XDG_CONFIG_HOME`` or ``~/.config``; none is
+needed. An environment variable overrides a setting: ``TAPEHUB_IG__FORM=MINI`` for ``form`` in ``[ig]``. A broker's
+credentials do not belong here, and are refused.
 
 A section is a class: what it says of a setting under ``Attributes`` is what `tapehub init` writes beside it.
 """
@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tapehub.app.misfits import of_environment, of_setting, sections_in_doubt
 from tapehub.app.sections import (
     AgentsConfig,
     AlertsConfig,
@@ -27,7 +28,7 @@ from tapehub.app.sections import (
 )
 from tapehub.errors import ConfigError, MissingExtra
 from tapehub.gateway.settings import GatewaySettings
-from tapehub.hub.paths import replace_file
+from tapehub.hub.paths import config_home, replace_file
 from tapehub.model.calendars import Calendar, calendar_of
 from tapehub.model.instruments import InstrumentBook
 from tapehub.model.sessions import CalendarId
@@ -35,12 +36,18 @@ from tapehub.model.sessions import CalendarId
 try:
     import tomlkit
     from pydantic import Field, ValidationError
-    from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+    from pydantic_settings import (
+        BaseSettings,
+        PydanticBaseSettingsSource,
+        SettingsConfigDict,
+        SettingsError,
+        TomlConfigSettingsSource,
+    )
     from tomlkit.exceptions import TOMLKitError
 except ImportError as error:
     raise MissingExtra(error.name or "pydantic-settings", "cli", "tapehub.toml") from error
 
-__all__ = ["Config", "add_epics", "config_path", "read_config", "write_config"]
+__all__ = ["Config", "add_epics", "config_path", "oddities", "read_config", "write_config"]
 
 
 class Config(BaseSettings):
@@ -103,24 +110,50 @@ class Config(BaseSettings):
 def config_path() -> Path:
     """Give the file that is read and written; it need not exist."""
     named = os.environ.get("TAPEHUB_CONFIG")
-    return Path(named).expanduser() if named else Path.home() / ".config" / "tapehub" / "tapehub.toml"
+    return Path(named).expanduser() if named else config_home(os.environ) / "tapehub" / "tapehub.toml"
 
 
-def read_config() -> Config:
+def read_config(remark: Callable[[str], None] | None = None) -> Config:
     """Read the configuration; the defaults where nothing is set.
 
+    Args:
+        remark: takes what is odd and no error; none in the processes that a command starts, which has said it.
+
     Raises:
-        ConfigError: the file is no TOML, or a setting cannot be; the message names it.
+        ConfigError: ``TAPEHUB_CONFIG`` names no file, the file is no TOML, or a setting cannot be; the message names
+            the setting, and the file or the variable that it comes from.
     """
+    path = config_path()
+    if named := os.environ.get("TAPEHUB_CONFIG"):  # who names one does not mean the defaults
+        if path.is_dir():
+            raise ConfigError(f"TAPEHUB_CONFIG is {named!r}: it is a directory: expected a file in it; name that")
+        if not path.exists():
+            raise ConfigError(
+                f"TAPEHUB_CONFIG is {named!r}: expected a file that is there; correct it, or let tapehub init write one"
+            )
     try:
-        return Config()
+        config = Config()
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        # Without the value: somebody may have put a password there.
-        raise ConfigError(f"{config_path()}: {name}: {first['msg']}; correct it there, or in the environment") from None
+        raise ConfigError(of_setting(error, Config, path)) from None
+    except SettingsError as error:
+        raise ConfigError(of_environment(Config) or f"the environment: {error}; correct it there") from None
     except (ValueError, OSError) as error:
-        raise ConfigError(f"{config_path()}: {error}: expected TOML; correct it there") from error
+        raise ConfigError(f"{path}: {error}: expected TOML; correct it there") from error
+    if remark is not None:
+        for text in oddities():
+            remark(text)
+    return config
+
+
+def oddities() -> list[str]:
+    """Say what is odd about the configuration and no error: a mistyped section, a file that lies where none is read."""
+    path, here = config_path(), Path("tapehub.toml")
+    found = sections_in_doubt(path, Config)
+    if not path.exists() and here.is_file():
+        found.append(
+            f"{here.absolute()} is not read: expected {path}; move it there, or set TAPEHUB_CONFIG={here.absolute()}"
+        )
+    return found
 
 
 def add_epics(epics: Mapping[str, str], path: Path | None = None, *, replace: bool = False) -> dict[str, str]:

@@ -25,7 +25,7 @@ from tapehub.app.supervisor import Row
 from tapehub.errors import HubError
 from tapehub.hub.paths import file_mode, make_own
 
-__all__ = ["Control", "ask", "described", "only_one", "owner_of", "running_components", "running_up"]
+__all__ = ["Control", "ask", "collected", "described", "only_one", "owner_of", "running_components", "running_up"]
 
 SOCKET = "up.sock"
 _LOCK = "up.lock"
@@ -62,6 +62,24 @@ def running_up(where: Path) -> Message | None:
         HubError: one runs and does not answer.
     """
     return ask(where, "components")
+
+
+def collected(where: Path) -> str:
+    """Name the feed that the "up" of a hub collects: none for a hub alone, empty where that cannot be told now.
+
+    Raises:
+        HubError: one runs and does not answer.
+    """
+    found = running_up(where)
+    if found is None or not found["components"]:  # it has not looked at them yet
+        return ""
+    rows = {row["name"]: row for row in found["components"]}
+    if "collector" not in rows:
+        return "none"
+    if "simulator" in rows:
+        return "sim"
+    # A collector says its feed and its instruments when it has come up; until then, or dead, something else is told.
+    return str(rows["collector"]["told"]).partition(":")[0] if rows["collector"]["phase"] == "running" else ""
 
 
 def ask(where: Path, verb: str, timeout_s: float = _PATIENCE_S, **arguments: Any) -> Message | None:

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import threading
 import time
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,7 @@ def main() -> int:
     home = Path(tempfile.mkdtemp(prefix="tapehub-demo-"))
     # Its own parent of hubs, so that no hub of the user's can be in the way or be touched; and no settings of theirs.
     os.environ["TAPEHUB_HOME"] = str(home)
-    os.environ["TAPEHUB_CONFIG"] = str(home / "tapehub.toml")
+    os.environ["TAPEHUB_CONFIG"] = os.devnull
     try:
         with stopping() as stop:
             return _run(hub_path("demo"), _seconds(), _data(), stop)
@@ -156,7 +157,10 @@ def _run(path: Path, seconds: float | None, data: list[Path], stop: threading.Ev
             else:  # the token opens this hub alone, which ends with the demonstration
                 out.print(f"the page: {login_link(path, crew.page.ready['url'])}", soft_wrap=True, markup=False)
             crew.open_market(hub, stop)
-            note(f"SIMULATED: the market clock began on {OPENS_AT:%A %-d %B %Y at %H:%M} in London")
+            note(
+                f"SIMULATED: the market clock began on {OPENS_AT:%A %-d %B %Y at %H:%M} in London, "
+                f"{OPENS_AT.astimezone(UTC):%H:%M} UTC; times below are UTC"
+            )
             mishap = Mishap(hub, crew.venue, seconds, _say)
             _show(hub, crew, mishap, seconds, stop)
             outcome = crew.finish(hub)
@@ -164,6 +168,9 @@ def _run(path: Path, seconds: float | None, data: list[Path], stop: threading.Ev
         crew.close()
         if memory is not None and memory != path and "tapehub" in memory.name:
             shutil.rmtree(memory, ignore_errors=True)  # left over only when a process had to be killed
+    if stop.is_set() and outcome.is_empty:
+        note("ended before the first tick: there is nothing to account for")
+        return Exit.INTERRUPTED
     out.print(outcome.table())
     for fault in outcome.faults:
         out.print(f"[bold red]wrong:[/] {fault}")
@@ -243,6 +250,7 @@ def _data() -> list[Path]:
     """Read DATA: one path, or several with the system's path separator or spaces between them.
 
     Raises:
+        ConfigError: a path names nothing.
         RecordingError: there is nothing to play; it is said before any process starts.
     """
     text = os.environ.get("DATA", "").strip()
@@ -250,7 +258,7 @@ def _data() -> list[Path]:
         return []
     whole = Path(text).expanduser()
     paths = [whole] if whole.exists() else [Path(part).expanduser() for part in text.replace(os.pathsep, " ").split()]
-    find_recordings(paths, hour_if_unknown=_OPENS_NS)
+    find_recordings(paths)
     return paths
 
 

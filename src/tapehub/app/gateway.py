@@ -45,7 +45,7 @@ def gateway(
     from tapehub.gateway.serving import Gateway
 
     asked = {key: value for key, value in (("host", host), ("port", port)) if value is not None}
-    settings = read_config().gateway.model_copy(update=asked)
+    settings = read_config(note).gateway.model_copy(update=asked)
     with attach(hub, name, "gateway") as opened, stopping() as stop:
         with Gateway(opened, settings, outside=outside(), page=mount_page()) as served:
             out.print(f"serving [bold]{opened.path}[/] at [bold]{served.url}[/]")

@@ -78,4 +78,4 @@ def log_calendars(hub: DataHub, config: Config) -> None:
 
 
 def _absent(where: Path) -> str:
-    return f'no hub at {where}: expected one that runs; start it with "tapehub serve", or name another: --hub or --name'
+    return f'no hub at {where}: expected one that runs; start it with "tapehub up", or name another: --hub or --name'

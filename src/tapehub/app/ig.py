@@ -51,7 +51,7 @@ def search(
     as_json: JsonOption = False,
 ) -> None:
     """Search IG's markets by name."""
-    with _account(read_config().ig) as account:
+    with _account(read_config(note).ig) as account:
         found = account.search(_as_ig_writes(text))
         if not found and _as_ig_writes(text) != text:
             found = account.search(text)
@@ -78,7 +78,7 @@ def markets(
     """Show which market each symbol means, and how its prices are read; ends with 1 when one cannot be had."""
     from tapehub.feeds.ig.catalogue import Catalogue
 
-    config = read_config()
+    config = read_config(note)
     book = config.book()
     epics = _configured(config, book)
     wanted = [book.name(symbol) for symbol in symbols or epics or _MAJORS]
@@ -123,7 +123,7 @@ def init(
     replace: Annotated[bool, typer.Option("--replace", help="Replace epics that are configured already.")] = False,
 ) -> None:
     """Write the markets of a watchlist into [ig.epics] of tapehub.toml; whatever else stands there stays."""
-    config = read_config()
+    config = read_config(note)
     book = config.book()
     with _account(config.ig) as account:
         lists = account.watchlists()

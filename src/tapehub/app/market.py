@@ -57,6 +57,7 @@ def market(
     """
     if data:
         return _recorded(data, start_ns, book)
+    contracts_for(symbols, book)  # says what the venue deals in, before the quotes of it are made up
     source = SyntheticSource(symbols, seed, ticks_per_s)
     return Market(source, [f"a made-up market (seed {seed}): {', '.join(source.symbols)}"])
 
@@ -78,7 +79,7 @@ def _recorded(data: list[Path], start_ns: int, book: InstrumentBook) -> Market:
     Each by itself, since recordings of different years would otherwise never be seen together. Of several sources of
     an instrument the first is played: a venue has one price.
     """
-    found = find_recordings(data, hour_if_unknown=start_ns // _HOUR * _HOUR)
+    found = find_recordings(data)
     channels: dict[str, tuple[str, list[Recording]]] = {}
     played, others = defaultdict(list), []
     for recording in found.recordings:

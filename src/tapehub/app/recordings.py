@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tapehub.errors import MissingExtra, RecordingError
+from tapehub.errors import ConfigError, MissingExtra, RecordingError
 from tapehub.feeds.replay import Recording, open_recording
 
 __all__ = ["Found", "find_recordings", "first_quote_ns"]
@@ -51,27 +51,19 @@ def find_recordings(
     end: str | None = None,
     hour: str | int | None = None,
     source: str | None = None,
-    hour_if_unknown: int | None = None,
 ) -> Found:
     """Open every file named, and every recording in the directories named.
 
     A file that was named must be playable; one that merely lies in a directory is skipped when it is not.
 
-    Args:
-        hour_if_unknown: for files that count from an hour which nothing tells, when any hour will do.
-
     Raises:
+        ConfigError: a path names nothing.
         RecordingError: a named file cannot be played, or nothing was found.
     """
     found = Found()
     for named, path in _files(paths):
         try:
-            try:
-                recording = open_recording(path, symbol, tz, start, end, hour=hour, source=source)
-            except RecordingError:
-                if hour_if_unknown is None or hour is not None:
-                    raise
-                recording = open_recording(path, symbol, tz, start, end, hour=hour_if_unknown, source=source)
+            recording = open_recording(path, symbol, tz, start, end, hour=hour, source=source)
         except (RecordingError, MissingExtra) as error:
             if named:
                 raise
@@ -106,7 +98,7 @@ def _files(paths: Sequence[Path]) -> Iterator[tuple[bool, Path]]:
         elif path.exists():
             yield True, path
         else:
-            raise RecordingError(f"{path}: no such file or directory: expected recorded ticks; check the path")
+            raise ConfigError(f"{path}: no such file or directory: expected recorded ticks; check the path")
 
 
 def _visible(path: Path, below: Path) -> bool:

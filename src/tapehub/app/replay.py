@@ -78,7 +78,7 @@ def replay(
     total = found.rows if start is None and end is None else None
     with open_or_create(hub, name, "replay") as opened, stopping() as stop:
         _set_clock(opened, rate, first_ns, moved=moved, force=force_clock)
-        log_calendars(opened, read_config())
+        log_calendars(opened, read_config(note))
         publisher = Publisher(opened, follows_events=math.isinf(rate))
         began = time.monotonic()
         failure: TapehubError | None = None

@@ -1,4 +1,4 @@
-"""What helper processes do: `python -m tapehub.app.roles ROLE ARGUMENTS`, started by `workers.Worker` alone.
+"""What helper processes do: `tapehub_entry` runs this module, started by `workers.Worker` alone.
 
 Each imports what it needs by itself: a server is up in a third of the time that a collector takes.
 """

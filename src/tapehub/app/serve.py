@@ -42,7 +42,7 @@ def serve(
     One server runs a hub; a second one is told who does. Ctrl-C or SIGTERM ends it, the data stay.
     """
     chosen = _mode(mode, at)
-    config = read_config()
+    config = read_config(note)
     programs = settings_of(config)
     with (
         stopping() as stop,

@@ -17,6 +17,7 @@ from tapehub.app.control import running_up
 from tapehub.app.hubs import HubOption, NameOption, place
 from tapehub.app.unit import render, unit_name
 from tapehub.errors import ConfigError, HubError, HubNotRunning
+from tapehub.hub.paths import config_home
 
 __all__ = ["group"]
 
@@ -109,16 +110,14 @@ def status(hub: HubOption = None, name: NameOption = None) -> None:
 
 def _rendered(where: Path) -> str:
     config = config_path()
-    names = ("TAPEHUB_CONFIG", "TAPEHUB_HOME")
+    names = ("TAPEHUB_CONFIG", "TAPEHUB_HOME", "XDG_CONFIG_HOME")
     environment = {name: str(Path(value).expanduser().absolute()) for name in names if (value := os.environ.get(name))}
     folder = config.parent.absolute() if config.exists() else Path.home()
     return render(where, folder, config.parent.absolute() / "environment", environment)
 
 
 def _unit_path(where: Path) -> Path:
-    base = os.environ.get("XDG_CONFIG_HOME")
-    folder = Path(base) if base else Path.home() / ".config"
-    return folder / "systemd" / "user" / unit_name(where)
+    return config_home(os.environ) / "systemd" / "user" / unit_name(where)
 
 
 def _systemd() -> str | None:
@@ -132,9 +131,14 @@ def _systemd() -> str | None:
 
 
 def _need_systemd(instead: str) -> None:
-    if shutil.which("systemctl") is None:
+    missing = "there is no systemd on this machine" if shutil.which("systemctl") is None else ""
+    done = None if missing else _run("is-system-running")
+    # As in a container: no log-in will ever bring it up. A session that is missing is another matter, see below.
+    if done is not None and (done.stdout.strip() == "offline" or "not been booted" in done.stderr):
+        missing = "systemd does not run on this machine"
+    if missing:
         raise HubError(
-            f"there is no systemd on this machine: nothing was installed; {instead}, or let what starts your programs "
+            f"{missing}: nothing was installed; {instead}, or let what starts your programs "
             'run "tapehub up --no-attach"'
         )
     if (why := _systemd()) is not None:

@@ -91,7 +91,7 @@ def _sources(facts: Facts) -> list[dict[str, Any]]:
 
 def _sentence(code: Exit, facts: Facts, ledger: dict[str, Any]) -> str:
     if code is Exit.NOT_RUNNING:
-        return f'[yellow]resting[/]: no process runs this hub; start it with "tapehub serve --hub {facts.path}"'
+        return f'[yellow]resting[/]: no process runs this hub; start it with "tapehub up --hub {facts.path}"'
     if not ledger["balanced"]:
         return '[bold red]the ledger does not add up[/]: run "tapehub verify"'
     if code is Exit.FAILED:

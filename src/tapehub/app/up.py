@@ -11,14 +11,15 @@ import typer
 from tapehub.app.agent import configured_agents
 from tapehub.app.clocks import change_clock, clock_of
 from tapehub.app.collect import PathsArgument, SimOption, SymbolsOption
-from tapehub.app.config import read_config
+from tapehub.app.config import config_path, read_config
 from tapehub.app.console import note
-from tapehub.app.control import only_one
+from tapehub.app.control import collected, only_one
 from tapehub.app.feeds import Wanted, is_live, names, symbols_of
 from tapehub.app.gateway import check_settings, is_installed
 from tapehub.app.hubs import HubOption, NameOption, log_calendars, place
 from tapehub.app.logs import FOLDER, log_to_file
 from tapehub.app.manager import settings_of
+from tapehub.app.misfits import place_of
 from tapehub.app.screen import Screen, follow
 from tapehub.app.supervisor import Component
 from tapehub.app.terminal import borrowed_terminal
@@ -64,7 +65,7 @@ def up(
     it.
     """
     at_ns = instant_ns(at, "--at")
-    config = read_config()
+    config = read_config(note)
     wanted = _wanted(config.up, feed, paths, symbols, sim, seed, rate, at)
     where = place(hub, name)
     with (
@@ -77,6 +78,12 @@ def up(
             if not attach:
                 raise HubHeld(
                     f'"tapehub up", process {owner}, runs this hub already: {opened.path}; "tapehub down" ends it'
+                )
+            if feed is not None and (other := collected(opened.path)) not in ("", feed):
+                what = "no feed" if other == "none" else f"the feed {other}"
+                raise HubHeld(
+                    f'"tapehub up", process {owner}, runs this hub already and collects {what}, so that --feed {feed} '
+                    f'is not followed: {opened.path}; "tapehub down" ends it, or give another --hub'
                 )
             note(f'"tapehub up" runs this hub already, as process {owner}: attached to it, nothing was started')
             follow(opened, stop)
@@ -171,11 +178,15 @@ def _wanted(
         paths = paths or [Path(path).expanduser() for path in settings.paths]
         symbols = symbols or list(settings.symbols)
         sim = sim or settings.sim
+    given_by = place_of(config_path(), ("up", "feed")) if feed is None else "--feed"
     feed = settings.feed if feed is None else feed
     if feed == "none":
-        if paths or symbols or sim or at:
-            raise ConfigError("--feed none with paths, --symbols, --sim or --at: expected them with a feed; name it")
+        given = (("paths", paths), ("--symbols", symbols), ("--sim", sim), ("--at", at))
+        if odd := " and ".join(name for name, value in given if value):
+            raise ConfigError(f"--feed none with {odd}: expected a feed with that; name one, or drop it")
         return None
+    if feed not in names():
+        raise ConfigError(f"{given_by} is {feed!r}: expected one of {', '.join(names())}, none")
     found = [str(path.absolute()) for path in paths or ()]
     wanted = Wanted(
         feed, symbols_of(symbols), tuple(found), sim,

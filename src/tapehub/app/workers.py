@@ -56,7 +56,7 @@ class Worker:
         """What a command would end with for what it failed of, if it said so."""
         self._replies: queue.Queue[Message | None] = queue.Queue()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tapehub.app.roles", role, json.dumps(arguments)],
+            [sys.executable, "-m", "tapehub_entry", "tapehub.app.roles", role, json.dumps(arguments)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=None if on_line is None else subprocess.PIPE,

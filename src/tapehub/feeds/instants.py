@@ -28,6 +28,10 @@ def instant_ns(moment: int | str | datetime | None, option: str) -> int | None:
         when = when if when.tzinfo else when.replace(tzinfo=UTC)
         return (when - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000
     except ValueError:
+        if option.startswith("--"):  # typed in a terminal, where nobody has a datetime
+            raise ConfigError(
+                f"{option} {moment!r}: expected a date or a time, as 2026-06-02T12:00, in UTC where it names no zone"
+            ) from None
         raise ConfigError(
             f"{option} {moment!r}: expected UTC nanoseconds, a datetime or text like 2019-02-04T07:00"
         ) from None

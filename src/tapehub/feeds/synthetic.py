@@ -25,7 +25,7 @@ from tapehub.errors import ConfigError
 from tapehub.feeds.feed import Guarantees, Quotes, RecordedFeed, Records, empty_quotes, in_time, joined
 from tapehub.feeds.instants import instant_ns
 from tapehub.model.calendars import Calendar, local_ns
-from tapehub.model.instruments import Instrument, InstrumentBook
+from tapehub.model.instruments import Instrument, InstrumentBook, meant
 
 __all__ = ["Synthetic"]
 
@@ -116,7 +116,8 @@ class Synthetic(RecordedFeed):
             )
         if unpriced := [row.symbol for row in rows if not (row.price_typical and row.pip_size)]:
             raise ConfigError(
-                f"synthetic feed: no plausible price of {', '.join(unpriced)}: declare pip_size, price_low, price_high"
+                f"no plausible price of {', '.join(unpriced)} to make quotes up around: expected pip_size, price_low "
+                f"and price_high of each in tapehub.toml, as [instruments.{unpriced[0]}]{meant(unpriced[0])}"
             )
         self.name = name
         self.symbols = tuple(row.symbol for row in rows)

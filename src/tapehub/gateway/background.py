@@ -66,7 +66,10 @@ class BackgroundServer:
         )
         self._socket = listen(settings.host, settings.port, **named)
         self.port = int(self._socket.getsockname()[1])
-        shown = f"[{settings.host}]" if ":" in settings.host else settings.host
+        # "0.0.0.0" is no name that a certificate can be for: the first of its own is what clients write.
+        everywhere = settings.host in ("0.0.0.0", "::", "") and self._files is not None  # noqa: S104
+        host = next(iter(names_of(self._files)), settings.host) if everywhere and self._files else settings.host
+        shown = f"[{host}]" if ":" in host else host
         self.url = f"{'http' if self._files is None else 'https'}://{shown}:{self.port}{path}"
         self._server: uvicorn.Server | None = None
         self._stop: asyncio.Event | None = None

@@ -40,7 +40,7 @@ def check_limit(limit: int | None) -> int | None:
     return min(whole, _EVER)
 
 
-def check_bound(name: str, bound: int | datetime | None) -> int | datetime | None:
+def check_bound(name: str, bound: object) -> int | datetime | None:
     """Give a bound that can be, or none; a sequence below 0 is 0.
 
     Raises:
@@ -49,9 +49,12 @@ def check_bound(name: str, bound: int | datetime | None) -> int | datetime | Non
     if bound is None or isinstance(bound, datetime):
         return bound
     try:
-        return min(max(0, index(bound)), _EVER)
+        return min(max(0, index(bound)), _EVER)  # type: ignore[arg-type]
     except TypeError:
-        raise InvalidRecord(f"{name} is {bound!r}, expected a sequence number or a datetime") from None
+        how = f"datetime.fromisoformat({bound!r})" if isinstance(bound, str) else "datetime(2026, 6, 2, tzinfo=UTC)"
+        raise InvalidRecord(
+            f"{name} is {bound!r}, expected a sequence number or a datetime (UTC where it names no zone), as {how}"
+        ) from None
 
 
 def check_source(source: str | None) -> None:

@@ -55,7 +55,7 @@ def connect(
         name: how this process is listed among the attached ones.
 
     Raises:
-        HubNotRunning: there is no hub; ``tapehub serve`` starts one. Or no gateway answers.
+        HubNotRunning: there is no hub; ``tapehub up`` starts one. Or no gateway answers.
         ConfigError: the token is missing or wrong, or would travel in the clear.
         MissingExtra: a gateway's address, without ``tapehub[remote]``.
     """

@@ -6,14 +6,15 @@ import grp
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tapehub.errors import ConfigError
 
 __all__ = [
-    "file_mode", "group_id", "hub_path", "make_folder", "make_own", "opened", "replace_file", "replace_in",
+    "config_home", "file_mode", "group_id", "hub_path", "make_folder", "make_own", "opened", "replace_file",
+    "replace_in",
 ]  # fmt: skip
 
 
@@ -32,6 +33,15 @@ def hub_path(name: str | None = None) -> Path:
     if chosen in {".", ".."} or "/" in chosen or "\0" in chosen:
         raise ConfigError(f"hub name is {chosen!r}, expected one path component; use path= for a directory of your own")
     return parent / chosen
+
+
+def config_home(environ: Mapping[str, str]) -> Path:
+    """Give the directory of a user's configuration files.
+
+    Source: XDG Base Directory Specification 0.8: a relative path is invalid, and is as good as none.
+    """
+    named = Path(environ.get("XDG_CONFIG_HOME", ""))
+    return named if named.is_absolute() else Path.home() / ".config"
 
 
 def group_id(group: str | int | None) -> int | None:

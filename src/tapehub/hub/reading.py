@@ -117,7 +117,7 @@ def ticks(
     hub: DataHub, symbol: str, limit: int | None, start: int | datetime | None, end: int | datetime | None
 ) -> Batch:
     """Read the newest ticks of a symbol."""
-    limit = check_limit(limit)
+    limit, start, end = check_limit(limit), check_bound("start", start), check_bound("end", end)
     channel = find_channel(hub, symbol)
     if channel is None:
         return Batch(np.empty(0, TICK), hub)
@@ -183,7 +183,7 @@ def candles(
     source: str | None,
 ) -> Batch:
     """Read the newest candles of a symbol from their ring."""
-    frame = parse(timeframe)
+    frame, start, end = parse(timeframe), check_bound("start", start), check_bound("end", end)
     check_source(source)
     channel = find_channel(hub, symbol, source)
     if channel is None:
@@ -233,7 +233,7 @@ def history(
     source: str | None,
 ) -> Batch:
     """Build candles of a symbol anew from the log."""
-    frame = parse(timeframe)
+    frame, start, end = parse(timeframe), check_bound("start", start), check_bound("end", end)
     check_source(source)
     channel = find_channel(hub, symbol, source)
     if channel is None:

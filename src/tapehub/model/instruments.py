@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
@@ -18,9 +19,16 @@ from tapehub.errors import ConfigError, InvalidRecord
 from tapehub.model.calendars import CalendarId
 from tapehub.model.epics import symbol_of
 
-__all__ = ["SYMBOL_BYTES_MAX", "TABLE", "Instrument", "InstrumentBook", "normalise", "symbol_in"]
+__all__ = ["SYMBOL_BYTES_MAX", "TABLE", "Instrument", "InstrumentBook", "meant", "normalise", "symbol_in"]
 
 SYMBOL_BYTES_MAX = 31
+
+
+def meant(symbol: str) -> str:
+    """Say which instrument of the table a mistyped name comes near, as an end of a message; empty where none does."""
+    plain = {name.replace("_", ""): name for name in TABLE}
+    found = get_close_matches(symbol.upper().replace("_", ""), plain, 1, 0.75)
+    return f"; did you mean {plain[found[0]]}?" if found else ""
 
 
 @dataclass(frozen=True, slots=True)

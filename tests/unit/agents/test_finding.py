@@ -66,8 +66,9 @@ def test_parameters_are_checked_and_named(tmp_path: Path) -> None:
     path = tmp_path / "checked.py"
     path.write_text(FILE)
     with pytest.raises(
-        ConfigError, match=r"agent momentum: fats: .*its parameters are symbols, timeframes, warmup, fast"
+        ConfigError,
+        match=r"fats: no such parameter, did you mean fast\?; its parameters are symbols, timeframes, warmup, fast",
     ):
         make(str(path), {"fats": 1})
-    with pytest.raises(ConfigError, match="fast: Input should be a valid integer"):
+    with pytest.raises(ConfigError, match="fast is 'x', expected a valid integer"):
         make(str(path), {"fast": "x"})

@@ -32,6 +32,20 @@ def test_first_token_is_made_when_it_is_shown_and_is_alone_on_its_line(place: Pa
     assert out.splitlines()[-1] == plain.strip() == Tokens.open(place).owner.reveal()
 
 
+def test_the_link_is_shown_where_up_serves_the_page(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [
+        {"name": "server", "phase": "running", "told": "epoch 1"},
+        {"name": "gateway", "phase": "running", "told": "http://127.0.0.1:8765"},
+    ]
+    monkeypatch.setattr("tapehub.app.access.running_components", lambda where: rows if where == place else [])
+    out, _ = run("token", "show", "--hub", str(place))
+    token = Tokens.open(place).owner.reveal()
+    assert out.splitlines()[-2:] == [f"http://127.0.0.1:8765/login?token={token}", token]
+    assert run("token", "show", "--plain", "--hub", str(place))[0].strip() == token
+    rows[1]["phase"] = "restarting"
+    assert "login?token" not in run("token", "show", "--hub", str(place))[0]
+
+
 def test_made_token_is_printed_once(place: Path) -> None:
     out, told = run("token", "new", "agent", "--scope", "publish", "--days", "2", "--hub", str(place))
     secret = out.strip()

@@ -26,6 +26,7 @@ def venue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    (tmp_path / "tapehub.toml").touch()
     monkeypatch.setenv("TAPEHUB_CONFIG", str(tmp_path / "tapehub.toml"))
     (tmp_path / "tapehub.toml").write_text(f'[ig.epics]\nEURUSD = "{MINI}"\n')
     with SimulatorThread(source=SyntheticSource(["EUR_USD"]), clock=VirtualClock(TUESDAY)) as sim:

@@ -64,7 +64,7 @@ def test_the_version_is_that_of_the_package(run: CliRunner) -> None:
 def test_without_a_hub_the_answer_is_how_to_start_one(run: CliRunner, hub_dir: Path, command: list[str]) -> None:
     result = run.invoke(app, [*command, "--hub", str(hub_dir)])
     assert result.exit_code == Exit.NOT_RUNNING
-    assert "tapehub serve" in result.stderr
+    assert 'start it with "tapehub up"' in result.stderr
     assert result.stderr.count("\n") == 1
     assert not hub_dir.exists()
 

@@ -15,7 +15,7 @@ from tapehub import DataHub
 from tapehub.app.alerting import Message
 from tapehub.app.alerts import send_alerts
 from tapehub.app.config import AlertsConfig
-from tapehub.app.control import Control, ask, described, only_one, running_components, running_up
+from tapehub.app.control import Control, ask, collected, described, only_one, running_components, running_up
 from tapehub.app.supervisor import Phase, Row
 from tapehub.errors import ConfigError, HubError
 from tests.models.waiting import until
@@ -174,3 +174,22 @@ def test_a_restart_loop_is_told_to_those_who_get_alerts(hub: DataHub) -> None:
     assert told.body.startswith("collector in a restart loop: killed by signal 9 (since")
     assert over.body.startswith("collector: running again, after")
     assert (hub.path / "alerts.json").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("rows", "feed"),
+    [
+        ([("server", Phase.RUNNING, "epoch 1")], "none"),
+        ([("server", Phase.RUNNING, "epoch 1"), ("collector", Phase.RUNNING, "kraken: BTC_USD")], "kraken"),
+        ([("server", Phase.RUNNING, ""), ("collector", Phase.RESTARTING, "killed: by signal 9")], ""),
+        ([("simulator", Phase.RUNNING, ""), ("collector", Phase.WAITING, "for simulator")], "sim"),
+        ([], ""),
+    ],
+)
+def test_what_an_up_collects_is_told_by_its_rows(tmp_path: Path, rows: list[tuple[str, Phase, str]], feed: str) -> None:
+    made = Up(tmp_path, rows=[Row(name, phase, None, 1.0, 0, told) for name, phase, told in rows])
+    try:
+        assert collected(tmp_path) == feed
+    finally:
+        made.close()
+    assert collected(tmp_path) == ""

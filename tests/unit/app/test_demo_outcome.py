@@ -63,6 +63,21 @@ def test_any_tick_unaccounted_for_is_a_fault(spoil: Any) -> None:
     assert Outcome(of_collector, of_hub, {"a": reader(), "b": of_reader}).faults
 
 
+def test_an_instrument_of_which_no_tick_came_is_no_fault() -> None:
+    outcome = Outcome(account(), {"EUR_USD": 7, "GBP_USD": 0}, {"a": reader()})
+    assert outcome.faults == []
+    assert not outcome.is_empty
+
+
+def test_a_run_without_a_tick_is_empty() -> None:
+    nothing = {"counts": {}, "lost": 0, "out_of_order": 0, "last_seq": 0, "reached_end": True}
+    outcome = Outcome({"counts": {}, "traces": {}, "head": 80}, {"EUR_USD": 0}, {"a": nothing})
+    assert outcome.is_empty
+    assert outcome.faults == ["no tick was published at all"]
+    assert not Outcome({"counts": {}, "traces": {}}, {"EUR_USD": 1}, {"a": nothing}).is_empty
+    assert not Outcome({"counts": {}, "traces": {}}, {}, {"a": nothing | {"counts": {"EUR_USD": 1}}}).is_empty
+
+
 def test_ticks_lost_in_a_dead_producer_are_a_fault() -> None:
     assert Outcome(account(), {"EUR_USD": 7}, {"a": reader()}, lost_in_producer=3).faults
 

@@ -33,6 +33,7 @@ def nothing_configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         for prefix in ("IG_", "IG_SERVICE_"):
             monkeypatch.delenv(prefix + name, raising=False)
     monkeypatch.delenv("IG_DEMO", raising=False)
+    (tmp_path / "tapehub.toml").touch()
     monkeypatch.setenv("TAPEHUB_CONFIG", str(tmp_path / "tapehub.toml"))
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
     monkeypatch.chdir(tmp_path)

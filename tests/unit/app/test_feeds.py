@@ -67,6 +67,7 @@ def test_without_credentials_the_message_says_which_where_and_what_else(
     hub: DataHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "tapehub.toml").touch()
     monkeypatch.setenv("TAPEHUB_CONFIG", str(tmp_path / "tapehub.toml"))
     for name in ("USERNAME", "PASSWORD", "API_KEY"):
         monkeypatch.delenv(f"IG_{name}", raising=False)

@@ -67,7 +67,10 @@ def test_without_a_section_the_hours_are_the_weekly_ones(configured: Path) -> No
     [
         ('[calendars.lunar]\nholidays = ["2026-12-25"]\n', r"\[calendars\]: calendar 'lunar': expected fx, metals or"),
         ('[calendars.fx]\nholidays = ["christmas"]\n', r"\[calendars\]: holiday 'christmas': expected 2024-12-25 or"),
-        ('[calendars.fx]\nholiday = ["2026-12-25"]\n', r"calendars\.fx\.holiday: Extra inputs are not permitted"),
+        (
+            '[calendars.fx]\nholiday = ["2026-12-25"]\n',
+            r"\[calendars\.fx\] holiday: no such setting, expected one of holidays; did you mean holidays",
+        ),
     ],
 )
 def test_a_holiday_that_cannot_be_names_the_file(configured: Path, text: str, why: str) -> None:

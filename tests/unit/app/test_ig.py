@@ -27,6 +27,7 @@ def venue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator
     source = SyntheticSource(["EUR_USD", "GBP_USD", "USD_JPY", "XAU_USD", "DE40"], 1, 1.0)
     with SimulatorThread(source=source, clock=VirtualClock(TUESDAY)) as sim:
         monkeypatch.chdir(tmp_path)
+        (tmp_path / "tapehub.toml").touch()
         monkeypatch.setenv("TAPEHUB_CONFIG", str(tmp_path / "tapehub.toml"))
         monkeypatch.setenv("TAPEHUB_IG__BASE_URL", sim.rest_url)
         for name, value in (("USERNAME", "demo"), ("PASSWORD", "demo"), ("API_KEY", "demo-key")):
@@ -89,6 +90,7 @@ def test_without_credentials_the_message_says_which_and_offers_the_simulator(
     run: CliRunner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "tapehub.toml").touch()
     monkeypatch.setenv("TAPEHUB_CONFIG", str(tmp_path / "tapehub.toml"))
     for name in ("USERNAME", "PASSWORD", "API_KEY"):
         monkeypatch.delenv(f"IG_{name}", raising=False)

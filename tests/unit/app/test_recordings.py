@@ -7,7 +7,7 @@ import pytest
 
 from tapehub.app.market import OPENS_AT, market, rhythm_of
 from tapehub.app.recordings import find_recordings, first_quote_ns
-from tapehub.errors import RecordingError
+from tapehub.errors import ConfigError, RecordingError
 from tapehub.model.instruments import InstrumentBook
 from tapehub.quality.rhythm import LEAST_NS, UNLEARNT_NS
 
@@ -41,7 +41,7 @@ def test_a_named_file_must_be_playable(tmp_path: Path) -> None:
 
 
 def test_a_path_that_is_not_there_is_an_error_that_names_it(tmp_path: Path) -> None:
-    with pytest.raises(RecordingError, match="no such file or directory"):
+    with pytest.raises(ConfigError, match="no such file or directory"):
         find_recordings([tmp_path / "absent"])
 
 

@@ -66,6 +66,7 @@ def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path, hub: Path) ->
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    (tmp_path / "tapehub.toml").touch()
     monkeypatch.setenv("TAPEHUB_CONFIG", str(tmp_path / "tapehub.toml"))
     monkeypatch.setenv("TAPEHUB_ALERTS__URLS", '["json://geheim@127.0.0.1"]')
     return tmp_path
@@ -109,6 +110,25 @@ def test_without_systemd_it_says_so_and_installs_nothing(home: Path, monkeypatch
     assert not (home / "config").exists()
     assert run.invoke(app, ["service", "install", "--print"]).output.count("ExecStart=") == 1
     assert "there is no systemd on this machine" in run.invoke(app, ["service", "status"]).output
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["echo offline", "echo 'System has not been booted with systemd as init system' >&2"],
+    ids=["offline", "bus"],
+)
+def test_where_systemd_does_not_run_it_says_so_and_installs_nothing(
+    home: Path, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    tool = home / "bin" / "systemctl"
+    tool.parent.mkdir()
+    tool.write_text(f"#!/bin/sh\n{answer}\nexit 1\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tool.parent))
+    done = CliRunner().invoke(app, ["service", "install"])
+    assert done.exit_code == Exit.FAILED
+    assert "systemd does not run on this machine: nothing was installed" in done.stderr
+    assert not (home / "config").exists()
 
 
 def test_systemd_is_told_once_that_it_is_up_and_again_and_again_that_it_lives(

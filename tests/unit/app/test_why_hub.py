@@ -269,7 +269,7 @@ def test_watch_and_status_show_every_source_with_its_state_and_cause(flowing: Ve
     flowing.hub.publish(rows, symbol=EUR, source="kraken", verified=True)
     flowing.go(41, GBP)
     lines = Board(flowing.hub, [EUR]).lines()
-    assert [line.split()[1:4] for line in lines] == [["SIMULATED", EUR, "ig"], ["SIMULATED", EUR, "kraken"]]
+    assert [line.split()[2:5] for line in lines] == [["SIMULATED", EUR, "ig"], ["SIMULATED", EUR, "kraken"]]
     assert "stale" in lines[0]
     assert "while others flow" in lines[0]
     done = CliRunner().invoke(app, ["watch", EUR, "--once", "--hub", str(flowing.hub.path)])

@@ -183,7 +183,7 @@ def test_verify_finds_a_damaged_byte(open_hub: OpenHub, tmp_path: Path) -> None:
 
 
 def test_there_is_no_hub_until_somebody_makes_one(tmp_path: Path) -> None:
-    with pytest.raises(HubNotRunning, match=r"no hub there: .*nothing; start one with .*tapehub serve"):
+    with pytest.raises(HubNotRunning, match=r"no hub there: .*nothing; start one with \"tapehub up --hub .*nothing\""):
         DataHub.open(tmp_path / "nothing")
     assert not (tmp_path / "nothing").exists()
 

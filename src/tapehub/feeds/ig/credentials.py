@@ -15,6 +15,7 @@ from enum import Enum
 from pathlib import Path
 
 from tapehub.errors import ConfigError, MissingExtra
+from tapehub.hub.paths import config_home
 
 __all__ = ["KEYRING_SERVICE", "NAMES", "AccountType", "Credentials", "find_credentials", "keep_out_of_logs"]
 
@@ -142,7 +143,7 @@ def _first(places: Iterable[Callable[[str], str | None]], names: Sequence[str]) 
 
 def _default_dotenv(environ: Mapping[str, str]) -> list[Path]:
     config = environ.get("TAPEHUB_CONFIG")
-    beside = Path(config).expanduser().parent if config else Path.home() / ".config" / "tapehub"
+    beside = Path(config).expanduser().parent if config else config_home(environ) / "tapehub"
     return list(dict.fromkeys([Path.cwd() / ".env", beside / ".env"]))
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from tapehub.errors import ConfigError
 from tapehub.model.calendars import CalendarId
-from tapehub.model.instruments import TABLE, InstrumentBook
+from tapehub.model.instruments import TABLE, InstrumentBook, meant
 
 __all__ = ["CONTRACTS", "Contract", "contracts_for"]
 
@@ -117,7 +117,8 @@ def contracts_for(symbols: Iterable[str], book: InstrumentBook | None = None) ->
         if not rows:
             known = ", ".join(sorted({contract.symbol for contract in CONTRACTS.values()}))
             raise ConfigError(
-                f"the simulator deals in no contract on {symbol!r}: expected a pair of the table or {known}"
+                f"the simulator deals in no contract on {symbol!r}: expected a pair of the table or "
+                f"{known}{meant(symbol)}"
             )
         found |= {contract.epic: contract for contract in rows}
     return found

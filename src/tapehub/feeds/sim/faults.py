@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from fnmatch import fnmatchcase
 
-__all__ = ["ALLOWANCES", "INSTANT", "Fault", "FaultKind", "Faults"]
+__all__ = ["ALLOWANCES", "INSTANT", "OF_ITEMS", "Fault", "FaultKind", "Faults"]
 
 
 class FaultKind(Enum):
@@ -57,6 +57,23 @@ INSTANT = frozenset(
         FaultKind.CLEAR,
     }
 )
+OF_ITEMS = frozenset(
+    {
+        FaultKind.MUTE,
+        FaultKind.DUPLICATE,
+        FaultKind.REORDER,
+        FaultKind.DELAY,
+        FaultKind.CROSSED,
+        FaultKind.ZERO,
+        FaultKind.GARBLED,
+        FaultKind.SCALED,
+        FaultKind.LOSE_CANDLE_END,
+        FaultKind.CLEAR_SNAPSHOT,
+        FaultKind.OVERFLOW,
+        FaultKind.MARKET_STATE,
+    }
+)
+"""Whose `item` names what is quoted. Not BAD_EPIC: an epic that there is none of is one already."""
 ALLOWANCES = ("api-key", "account", "account-trading", "account-historical-data")
 
 

@@ -114,6 +114,7 @@ class Server:
             if not isinstance(fields, dict):
                 raise ConfigError(f"body is {type(fields).__name__}: expected an object")
             fault = fault_from(fields)
+            self._venue.check_item(fault)
         except ValueError as error:
             return _json(400, {"error": f"body: {error}: expected JSON"})
         except ConfigError as error:

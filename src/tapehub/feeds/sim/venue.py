@@ -14,12 +14,13 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from tapehub.errors import ConfigError
 from tapehub.feeds.sim.clock import Clock
 from tapehub.feeds.sim.contracts import Contract, contracts_for
-from tapehub.feeds.sim.faults import Fault, FaultKind, Faults
+from tapehub.feeds.sim.faults import OF_ITEMS, Fault, FaultKind, Faults
 from tapehub.feeds.sim.items import HEARTBEAT, Items, candle_values, price_values, tick_values
 from tapehub.feeds.sim.journal import Journal
-from tapehub.feeds.sim.market import Market, Tick, status_of
+from tapehub.feeds.sim.market import FRAMES, Market, Tick, status_of
 from tapehub.feeds.sim.settings import Settings
 from tapehub.feeds.sim.source import Source
 from tapehub.feeds.sim.streams import StreamItem
@@ -133,6 +134,22 @@ class Venue:
         """Let a fault begin now."""
         self.faults.schedule(self.now_ns, fault)
         self.advance()
+
+    def check_item(self, fault: Fault) -> None:
+        """See whether a fault of items would ever hit one: a name that is none would be taken, and do nothing.
+
+        Raises:
+            ConfigError: nothing that is dealt in is called so.
+        """
+        if fault.kind not in OF_ITEMS or fault.item.startswith(("PRICE:", "ACCOUNT:", "TRADE:")):
+            return  # these have an account in their names
+        charts = (f"CHART:{epic}:{frame}" for epic in self.contracts for frame in ("TICK", *FRAMES))
+        symbols = sorted({contract.symbol for contract in self.contracts.values()})
+        if not fault.concerns(HEARTBEAT, *symbols, *self.contracts, *charts, *self.items.items):
+            raise ConfigError(
+                f"item is {fault.item!r}: expected a pattern that fits one of "
+                f"{', '.join((*symbols, *self.contracts))}, or an item of these, such as CHART:EPIC:TICK"
+            )
 
     # ------------------------------------------------------------ what the streaming server asks
 

@@ -189,7 +189,7 @@ class Access:
 def _unauthorised(why: str) -> Refusal:
     return Refusal(
         401, "unauthorised", "Who are you?", f"{why}: expected a token of this hub",
-        'show one as "Authorization: Bearer …"; "tapehub token show" prints the login link',
+        'show one as "Authorization: Bearer …"; "tapehub token show" prints the token, and the login link',
     )  # fmt: skip
 
 

@@ -40,7 +40,8 @@ _PAGE: Final = """<!doctype html>
 <input id="token" name="token" type="password" autocomplete="off" spellcheck="false" required autofocus>
 <button type="submit">Log in</button>
 </form>
-<p>In a terminal on the hub's machine, <code>tapehub token show</code> prints it, and a link that logs in by itself.</p>
+<p>In a terminal on the hub's machine, <code>tapehub token show</code> prints it, and, where <code>tapehub up</code>
+serves this page, a link that logs in by itself.</p>
 </main>
 </body>
 </html>

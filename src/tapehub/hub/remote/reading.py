@@ -38,8 +38,8 @@ Bound = int | datetime | None
 
 def ticks(hub: RemoteHub, symbol: str, limit: int | None, start: Bound, end: Bound) -> Batch:
     """Read the newest ticks of a symbol."""
-    path = f"/ticks/{hub._quoted(symbol)}"
     start, end = check_bound("start", start), check_bound("end", end)
+    path = f"/ticks/{hub._quoted(symbol)}"
     left = _limit(limit, 1000 if start is None and end is None else None)
     parts: list[npt.NDArray[Any]] = []
     upto = end
@@ -72,9 +72,8 @@ def candles(
     source: str | None = None,
 ) -> Batch:
     """Read the newest candles of a symbol from the hub's memory."""
-    frame = parse(timeframe)
+    frame, start, end = parse(timeframe), check_bound("start", start), check_bound("end", end)
     check_source(source)
-    start, end = check_bound("start", start), check_bound("end", end)
     most = frame.capacity + 1
     wanted = _limit(limit, 100 if start is None and end is None else most)
     data = hub._wire.get_arrow(
@@ -89,10 +88,9 @@ def history(
     hub: RemoteHub, symbol: str, timeframe: str, limit: int | None, start: Bound, end: Bound, *, source: str | None
 ) -> Batch:
     """Build candles of a symbol anew from the hub's log."""
-    frame = parse(timeframe)
+    frame, start, end = parse(timeframe), check_bound("start", start), check_bound("end", end)
     hub._quoted(symbol)
     check_source(source)
-    start, end = check_bound("start", start), check_bound("end", end)
     wanted = _limit(limit, None)
     most = ROWS_MAX if wanted is None else min(wanted, ROWS_MAX)
     data = hub._wire.get_arrow(

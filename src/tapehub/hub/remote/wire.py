@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import threading
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any, Final
 
 from tapehub.errors import HubClosed, HubNotRunning, MissingExtra, TapehubError
@@ -15,6 +17,7 @@ from tapehub.hub.remote.problems import error_of, is_passing
 try:
     import httpx
     import stamina
+    from stamina.instrumentation import RetryDetails, RetryHook, get_on_retry_hooks, set_on_retry_hooks
 except ImportError as error:
     raise MissingExtra(error.name or "httpx", "remote", "a remote hub") from error
 
@@ -33,6 +36,24 @@ class _Again(Exception):
     def __init__(self, cause: TapehubError) -> None:
         super().__init__(str(cause))
         self.cause = cause
+
+
+_logger = logging.getLogger("tapehub.remote")
+
+
+def _unless_ours(hook: RetryHook) -> RetryHook:
+    def told(details: RetryDetails) -> AbstractContextManager[None] | None:
+        if not isinstance(details.caused_by, _Again):
+            return hook(details)
+        _logger.debug("asked again in %.2f s: %s", details.wait_for, details.caused_by)
+        return None
+
+    return told
+
+
+# Seven warnings before the one error that says what is wrong are no help. The hooks are of the whole process: what
+# others retry goes on to be told as it was.
+set_on_retry_hooks([_unless_ours(hook) for hook in get_on_retry_hooks()])
 
 
 class Wire:
@@ -163,8 +184,9 @@ class Wire:
         why = str(error) or type(error).__name__
         if "CERTIFICATE_VERIFY_FAILED" in why:
             return HubNotRunning(
-                f"{self.address.url} shows a certificate that is not believed ({why}): expected ca= to name the "
-                f'ca.pem of "tapehub tls init", now {self.address.ca or "what the system trusts"}'
+                f"{self.address.url} shows a certificate that is not believed ({why}): expected one that "
+                f"{self.address.ca or 'what the system trusts'} vouches for; pass ca= with the ca.pem that "
+                '"tapehub tls init" made there'
             )
         return HubNotRunning(
             f'no gateway answers at {self.address.url} ({why}): expected "tapehub up" to run there, and no firewall '

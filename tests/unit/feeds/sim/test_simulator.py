@@ -57,7 +57,8 @@ def test_faults_are_injected_over_http_and_the_state_is_shown() -> None:
                 state = await reply.json()
             assert state["faults"] == [{"kind": "mute", "item": "CHART:*"}]
             assert state["counts"]["fault"] == 1
-            for body, said in (({"kind": "dance"}, "dance"), ([], "list")):
+            wrong = ({"kind": "mute", "item": "EURUSD"}, "EUR_USD, "), ({"kind": "zero", "item": "XXX"}, "'XXX'")
+            for body, said in (({"kind": "dance"}, "dance"), ([], "list"), *wrong):
                 async with session.post(f"{url}/fault", json=body) as reply:
                     assert reply.status == 400
                     assert said in (await reply.json())["error"]

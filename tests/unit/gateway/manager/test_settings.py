@@ -18,6 +18,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     for name in [name for name in os.environ if name.startswith(("DATA_HUB_", "TAPEHUB_MANAGER"))]:
         monkeypatch.delenv(name)
     path = tmp_path / "tapehub.toml"
+    path.touch()
     monkeypatch.setenv("TAPEHUB_CONFIG", str(path))
     return path
 

@@ -70,6 +70,27 @@ def test_read_is_asked_again_until_it_is_answered(wire: Any) -> None:
     assert len(gateway.asked) == 4
 
 
+def test_what_is_asked_again_warns_nobody_and_other_programs_retries_are_told(
+    wire: Any, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made, _ = wire(httpx.ConnectError("refused"))
+    with caplog.at_level("DEBUG"), pytest.raises(HubNotRunning, match="no gateway answers"):
+        made.get("/status")
+    assert "retry_scheduled" not in "".join(capsys.readouterr())
+    assert {(row.name, row.levelname) for row in caplog.records if "refused" in row.getMessage()} == {
+        ("tapehub.remote", "DEBUG")
+    }
+    caplog.clear()
+    with pytest.raises(OSError, match="theirs"):
+        _fail_twice()
+    assert "retry_scheduled" in "".join(capsys.readouterr()) + caplog.text
+
+
+@stamina.retry(on=OSError, attempts=2, wait_initial=0.001, wait_max=0.001)
+def _fail_twice() -> None:
+    raise OSError("theirs")
+
+
 def test_write_is_sent_once_and_says_that_it_may_have_been_done(wire: Any) -> None:
     made, gateway = wire(httpx.ReadTimeout("slow"), OK)
     with pytest.raises(HubNotRunning, match="may be in the log or not"):

@@ -61,7 +61,7 @@ OF_SYMBOL: dict[str, Callable[[Any, Any], Any]] = {
     "quarantined": lambda hub, one: hub.quarantined(one),
     "comparisons": lambda hub, one: hub.comparisons(one),
     "calendar": lambda hub, one: hub.calendar(one).id,
-    "clear_symbol": lambda hub, one: hub.clear_symbol(one),
+    "clear_symbol": lambda hub, one: hub.clear_symbol(one) * 0,
     "warm_start_candles": lambda hub, one: hub.warm_start_candles(one, []),
     "publish": lambda hub, one: hub.publish(quotes([9])[:0], symbol=one),
     "publish many": lambda hub, one: hub.publish(quotes([9])[:0], symbols=one),

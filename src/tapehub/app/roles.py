@@ -13,6 +13,7 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -139,7 +140,9 @@ def manage(talk: Conversation, arguments: dict[str, Any]) -> None:
         if endpoint is None:
             raise ConfigError("no key for BaseManager programs: set DATA_HUB_AUTHKEY, or authkey in [manager]")
         talk.reply(ready=True, told=told_of(endpoint), port=endpoint.address[1])
-        talk.stop.wait()
+        while not talk.stop.wait(1.0):
+            with suppress(HubError):  # a call re-attaches where the hub's memory was lost: else nobody lists it
+                _ = hub.head
 
 
 def read(talk: Conversation, arguments: dict[str, Any]) -> None:

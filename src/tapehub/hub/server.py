@@ -58,7 +58,7 @@ class HubServer:
         set_retention(self.hub, bytes_max=retention_bytes, days_max=retention_days)
         self.hub._names.apply_overrides()
         clock.set_watermark_mode(self.hub, clock.WATERMARK_SERVER)
-        self._next_watermark = 0
+        self._incarnation = self.hub._incarnation
 
     def set_clock(self, mode: ClockMode | str, **options: Any) -> None:
         """Set the hub clock: see `DataHub.set_clock`."""
@@ -82,6 +82,8 @@ class HubServer:
         """Log a watermark when a second of the hub clock has passed; returns the seconds until the next one."""
         hub = self.hub
         hub._beat()
+        if hub._incarnation != self._incarnation:
+            self._serve_anew()
         state = hub._hub_state()
         grace = int(state["grace_ns"])
         now = hub.now()
@@ -93,6 +95,18 @@ class HubServer:
         rate = float(state["rate"]) if int(state["clock_mode"]) == ClockMode.VIRTUAL else 1.0
         left_s = (mark + _SECOND + grace - now) / 1e9 / max(rate, 1e-9)
         return min(max(left_s, 0.001), 0.25)
+
+    def _serve_anew(self) -> None:
+        """Say in a hub whose memory was lost who serves it: what stood in its slots is gone, the lock is still held.
+
+        Raises:
+            HubHeld: a hub was put in its place, and another server holds that one.
+        """
+        self.hub._stop_serving()  # this process would refuse itself the lock that it still holds
+        if not self.hub._try_serve():
+            raise HubHeld(f"another server serves the hub that now lies at {self.hub.path}; end this one")
+        clock.set_watermark_mode(self.hub, clock.WATERMARK_SERVER)
+        self._incarnation = self.hub._incarnation
 
     def status(self) -> dict[str, Any]:
         """Describe the hub as `DataHub.get_status` does."""

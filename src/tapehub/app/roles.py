@@ -104,7 +104,10 @@ def simulate(talk: Conversation, arguments: dict[str, Any]) -> None:
         played = market(data, start_ns, wanted.symbols or SYMBOLS, wanted.seed, wanted.rate, book)
         source, remarks = played.source, list(played.remarks)
         if not played.moved and not any(hub.calendar(name).is_open(start_ns) for name in source.symbols):
-            remarks.append("these markets are closed now, so nothing is quoted; up --at 2026-06-02T12:00 is a Tuesday")
+            remarks.append(
+                "these markets are closed now: each gives its last quote and no new one; up --at 2026-06-02T12:00 is a "
+                "Tuesday"
+            )
         thresholds = {}
         if arguments.get("learn"):
             rhythm = rhythm_of(source, start_ns)

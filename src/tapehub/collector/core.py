@@ -31,6 +31,8 @@ __all__ = ["Core"]
 
 _SECOND = 1_000_000_000
 REPORT_NS = 60 * _SECOND
+_LAST_QUOTE_NS = 60 * _SECOND
+"""An accepted quote that is older is looked up in the calendar before a clock is measured by it."""
 _CLOSED_TOLD_NS = 60 * _SECOND  # a venue that closes some seconds before its calendar does is no news
 
 
@@ -237,7 +239,9 @@ class Core:
                 else:
                     rows = verdict.accepted["instrument"] == index
                     self.rhythm.ticks(symbol, verdict.accepted["ts_event"][rows])
-                self.skew.observe(ts_last, now_ns)
+                # A closed market's last quote, given to whoever subscribes, has waited there: that is no journey.
+                if now_ns - ts_last < _LAST_QUOTE_NS or self._calendar_of(symbol).is_open(now_ns):
+                    self.skew.observe(ts_last, now_ns)
             change = self.liveness.on_quotes(key, accepted, ts_last, now_ns)
             if change is not None:
                 self._log([change])

@@ -380,3 +380,11 @@ def test_after_the_memory_was_lost_each_instrument_is_what_it_was(tmp_path: Path
         assert hub.state(EUR) == "live"
         assert latest(hub).links(hub)["venue"]["alive"]
         assert hub.get_status()["feeds"]["venue"]["ts"] == NINE + 2 * SECOND
+
+
+def test_the_last_quote_of_a_closed_market_tells_nothing_of_journeys(hub: DataHub) -> None:
+    saturday = CLOSE + 20 * 60 * MINUTE
+    one = core(hub, saturday)
+    up(one, saturday)
+    one.on_event(quotes((0, 1.1)), saturday)
+    assert one.skew.estimate_ns(saturday) is None

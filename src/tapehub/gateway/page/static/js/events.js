@@ -99,7 +99,7 @@ function told(record) {
     case "state":
       return make("span", { class: "told" }, make("span", { class: "badge", data: { state: about.state } }, format.words(about.state)), about.cause ? ` ${about.cause}` : "");
     case "gap":
-      return make("span", { class: "told" }, about.end === null ? `begins: ${about.cause}` : `${format.span((format.instant(about.end) - format.instant(about.start)) / 1000)}, ${format.words(about.status)}: ${about.cause}`);
+      return make("span", { class: "told" }, about.end === null ? `begins: ${about.cause}` : `${format.span((format.instant(about.end) - format.instant(about.start)) / 1000)}, ${format.gapStatus(about.status, about.end)}: ${about.cause}`);
     case "quarantine":
       return make("span", { class: "told tone-warn" }, [format.words(about.reason), about.detail].filter(Boolean).join(": "));
     case "note":

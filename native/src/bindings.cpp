@@ -227,17 +227,8 @@ void add_hub(nb::module_& m) {
       })
       .def("_cursors", &cursors)
       // the server
-      .def("_try_serve", [](PyHub& self) {
-        Hub& hub = self.live();
-        if (!hub.at().locks().try_lock(kByteServer)) return false;
-        put(hub.slot().is_server, 1u);
-        return true;
-      })
-      .def("_stop_serving", [](PyHub& self) {
-        Hub& hub = self.live();
-        put(hub.slot().is_server, 0u);
-        hub.at().locks().unlock(kByteServer);
-      })
+      .def("_try_serve", [](PyHub& self) { return self.live().serve(); })
+      .def("_stop_serving", [](PyHub& self) { self.live().stop_serving(); })
       .def("_server", [](PyHub& self) -> nb::object {
         Hub& hub = self.live();
         const pid_t pid = hub.at().locks().holder(kByteServer);

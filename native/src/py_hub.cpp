@@ -89,6 +89,7 @@ Hub& PyHub::reattach() {
                                     "; start a hub there again, this handle will find it");
       }
     }
+    if (!forked) hub_->leave_roles();
     keep_end(*hub_, forked);
     retired_.push_back(hub_.release());
   }

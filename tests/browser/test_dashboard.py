@@ -59,6 +59,20 @@ def test_the_last_candle_is_the_hubs(dashboard: Dashboard) -> None:
     ]
 
 
+@pytest.mark.parametrize("width", [1400, 1024, 390])
+def test_no_symbol_and_no_number_of_the_way_is_cut_off(dashboard: Dashboard, width: int) -> None:
+    cut = """() => [...document.querySelectorAll('.row .name, .row .name small, .hop dt, .hop dd, .hop .said')]
+        .filter((one) => one.scrollWidth > one.clientWidth + 1).map((one) => one.textContent)"""
+    usual = dashboard.page.viewport_size
+    assert usual is not None
+    dashboard.page.set_viewport_size({"width": width, "height": 900})
+    try:
+        dashboard.until("() => document.querySelectorAll('.hop dd').length > 12")
+        assert dashboard.page.evaluate(cut) == []
+    finally:
+        dashboard.page.set_viewport_size(usual)
+
+
 def test_indicators_follow_the_forming_candle(dashboard: Dashboard) -> None:
     dashboard.page.locator('[data-timeframe="1s"]').click()
     dashboard.until("() => tapehub.chart.candles.timeframe === '1s' && tapehub.chart.candles.times.length > 8")

@@ -41,6 +41,9 @@ def test_tutorials_agent_trades_the_hubs_log_and_recorded_files(agent: Path, hub
     assert report["trades"]
     assert "<svg" in page.read_text()
     assert re.search(r"in \d+ trades", done.stdout)
+    short = run("backtest", agent, "--hub", hub_dir, "--set", "warmup=400")
+    assert re.search(r"had \d+ candles of 1m by the end, expected 400 to begin with", short.stderr)
+    assert "expected" not in done.stderr
     wrong = run("backtest", agent, "--hub", hub_dir, "--set", "bras=10")
     assert wrong.returncode == 2
     assert "its parameters are symbols, timeframes, warmup, bars, stop_pips" in wrong.stderr

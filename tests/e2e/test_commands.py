@@ -188,6 +188,19 @@ def test_a_recording_of_2014_played_into_a_running_server_gives_candles_of_2014(
         assert server.end(signal.SIGTERM) == Exit.OK, server.seen
 
 
+def test_a_file_that_the_hub_holds_is_not_played_again_unasked(hub_dir: Path, tmp_path: Path) -> None:
+    ticks = recording(tmp_path / "DAT_ASCII_EURUSD_T_201402.csv", 2014)
+    assert run("replay", ticks, "--hub", hub_dir).returncode == Exit.OK
+    for more in ((), ("--from", "2014-02-04T05:01")):
+        refused = run("replay", ticks, *more, "--hub", hub_dir)
+        assert refused.returncode == Exit.USAGE
+        assert "holds EUR_USD from histdata at 2014-02-04 05:0" in refused.stderr
+    with tapehub.DataHub.open(hub_dir) as hub:
+        assert hub.ledger()["ticks"] == 180
+    assert told("replay", ticks, "--source", "twin", "--hub", hub_dir)["published"] == 180
+    assert told("replay", ticks, "--again", "--hub", hub_dir)["published"] == 180
+
+
 def test_a_paced_replay_runs_on_a_virtual_clock_and_counts_what_it_did_when_interrupted(
     hub_dir: Path, tmp_path: Path
 ) -> None:

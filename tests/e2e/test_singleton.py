@@ -373,3 +373,13 @@ def test_many_processes_that_open_a_new_hub_at_once_give_it_one_calendar(path: P
         assert len({process.ask("who")["head"] for process in all_of_them}) == 1
     with DataHub.open(path) as hub:
         assert hub.ledger()["by_kind"]["calendar"] == 1
+
+
+def test_a_name_alone_never_opens_the_default_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAPEHUB_HOME", str(tmp_path))
+    for name in ("default", "paper"):
+        tapehub.DataHub.open(tapehub.hub_path(name), create=True).close()
+    with pytest.raises(tapehub.ConfigError, match=r"name 'paper' without a path: .* connect\(hub_path\('paper'\)\)"):
+        tapehub.connect(name="paper")
+    with tapehub.connect(tapehub.hub_path("paper"), name="mine") as hub:
+        assert hub.path.name == "paper"

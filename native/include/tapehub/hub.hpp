@@ -48,6 +48,7 @@ class Hub {
     if (helper_.joinable()) {
       if (at_.of_this_process()) helper_.join(); else helper_.detach();  // after a fork the thread is the parent's
     }
+    if (at_.of_this_process()) leave_roles();
     settle_as_it_leaves();
   }
 
@@ -223,6 +224,11 @@ class Hub {
     return true;
   }
 
+  // The one that closes intervals: false where another process, or another handle of this one, is.
+  bool serve();
+  void stop_serving();
+  void leave_roles();
+
   RingReader& rings() { return rings_; }
   void repair_if_needed() {
     if (at_.options().read_only) return;
@@ -341,7 +347,6 @@ class Hub {
   }
 
   void help();
-  void leave_role();
   void drop_old_segments();
   void close_by_ticks_without_server();
   void log_loss(const Loss& loss);
@@ -360,7 +365,7 @@ class Hub {
   i64 next_sync_ = 0, next_look_ = 0, next_checkpoint_ = 0, next_retention_ = 0, next_server_look_ = 0, next_role_ = 0, next_repopulate_ = 0,
       next_accounts_ = 0;
   u64 mapped_upto_ = 0, prepared_for_ = 0;  // segment + 1
-  bool maintainer_ = false;
+  std::atomic<bool> maintainer_{false}, serving_{false};
 };
 
 }  // namespace tapehub

@@ -90,12 +90,26 @@ inline void Hub::help() {
     }
     for (u32 i = 0; i < 4 && !stop_; ++i) sleep_ns(2'500'000);
   }
-  leave_role();
+  if (maintainer_.exchange(false)) at_.locks().unlock(kByteMaintainer);
 }
 
-inline void Hub::leave_role() {
-  if (maintainer_) at_.locks().unlock(kByteMaintainer);
-  maintainer_ = false;
+// The next incarnation of this very process may take them: the directory, and with it the locks, may be the same.
+inline void Hub::leave_roles() {
+  if (maintainer_.exchange(false)) at_.locks().unlock(kByteMaintainer);
+  stop_serving();
+}
+
+inline bool Hub::serve() {
+  if (!at_.locks().try_lock(kByteServer)) return false;
+  put(slot().is_server, 1u);
+  serving_ = true;
+  return true;
+}
+
+inline void Hub::stop_serving() {
+  if (!serving_.exchange(false)) return;
+  put(slot().is_server, 0u);
+  at_.locks().unlock(kByteServer);
 }
 
 inline void Hub::upkeep(bool everything) {
@@ -104,7 +118,7 @@ inline void Hub::upkeep(bool everything) {
     next_look_ = now + 100'000'000;
     at_.look_around();
   }
-  if (at_.lost() != Lost::No) leave_role();  // the next incarnation of this very process may take it
+  if (at_.lost() != Lost::No) leave_roles();
   if (at_.lost() != Lost::No || at_.options().read_only) return;
   const Geometry& geometry = log().geometry();
   Hot& hot = this->hot();

@@ -20,6 +20,7 @@ from tapehub.errors import ConfigError
 from tapehub.feeds.instants import instant_ns
 
 if TYPE_CHECKING:
+    from tapehub.agents.agent import Agent
     from tapehub.agents.backtest import Backtest
     from tapehub.agents.parity import Comparison
     from tapehub.agents.report import Report
@@ -75,8 +76,10 @@ def backtest(
     config = read_config(note)
     specs = [absolute(one) for one in (agent, *(with_ or ()))]
     limits, values = limits_and_members(specs, set_, config.agents.limits())
-    made = _run(specs, paths, (start, end), speed, limits, values, seed, config, (hub, name))
+    made, short = _run(specs, paths, (start, end), speed, limits, values, seed, config, (hub, name))
     _write(_report(made), json_to, html, as_json=as_json)
+    for text in short:
+        note(text)
     if not as_json:
         note(
             f"{count_text(made.ticks)} records in {span_text(made.seconds)} ({count_text(_per_s(made))}/s), "
@@ -94,7 +97,8 @@ def _run(
     seed: int,
     config: Config,
     place: tuple[Path | None, str | None],
-) -> Backtest:
+) -> tuple[Backtest, list[str]]:
+    """Run it, and say what it lacked."""
     from tapehub.agents.backtest import backtest_log, backtest_quotes
     from tapehub.agents.finding import make
     from tapehub.agents.settings import read_settings
@@ -106,11 +110,10 @@ def _run(
         if speed != "max":
             raise ConfigError(f"--speed {speed} on the hub's log: expected max; give recorded files to pace them")
         with attach(*place, "backtest") as opened:
-            return backtest_log(
-                opened, agents, specs=specs, settings=settings, seed=seed, start=start_ns, end=end_ns
-            )  # fmt: skip
+            made = backtest_log(opened, agents, specs=specs, settings=settings, seed=seed, start=start_ns, end=end_ns)
+            return made, _short_of(made, agents)
     quotes = _quotes(paths, times[1], speed)
-    return backtest_quotes(
+    made = backtest_quotes(
         agents,
         quotes,
         specs=specs,
@@ -121,6 +124,30 @@ def _run(
         calendars=config.sessions(),
         on_progress=_progress(),
     )
+    return made, _short_of(made, agents)
+
+
+def _short_of(made: Backtest, agents: list[Agent]) -> list[str]:
+    """Say which agents had fewer candles than they begin with: on a young hub that is why nothing was traded."""
+    from tapehub.agents.series import CANDLES_KEPT
+
+    texts = []
+    for agent in agents:
+        fewest: tuple[int, str, str] | None = None
+        for symbol in agent.symbols:
+            for frame in agent.timeframes:
+                market = made.engine.markets.get(symbol) if made.engine is not None else None
+                series = market.find(frame) if market is not None else None
+                had = 0 if series is None else len(series.candles)
+                if had < min(agent.warmup, CANDLES_KEPT) and (fewest is None or had < fewest[0]):
+                    fewest = had, symbol, frame
+        if fewest is not None:
+            had, symbol, frame = fewest
+            texts.append(
+                f"{agent.label()}: {symbol} had {had} candles of {frame} by the end, expected {agent.warmup} to begin "
+                'with, so it may have had nothing to go by: take recorded files, "tapehub backfill", or an older hub'
+            )
+    return texts
 
 
 def _quotes(paths: list[Path], end: str | None, speed: str) -> Iterator[Quotes]:

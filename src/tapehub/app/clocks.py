@@ -5,14 +5,18 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from tapehub.errors import HubHeld
+from tapehub.app.console import instant_text, note
+from tapehub.errors import ConfigError, HubHeld
+from tapehub.hub import reading
 from tapehub.hub.clock import clock_of
+from tapehub.hub.latest import latest
+from tapehub.hub.naming import symbol_of
 from tapehub.model.policies import ClockMode
 
 if TYPE_CHECKING:
     from tapehub.hub import DataHub
 
-__all__ = ["change_clock", "clock_of", "live_publishers"]
+__all__ = ["begin_at", "change_clock", "clock_of", "live_publishers"]
 
 _RECENT_S = 10.0
 _DEFINITIONS = 16
@@ -67,6 +71,56 @@ def change_clock(
         )
     hub.set_clock(mode, anchor_ns=anchor_ns, rate=rate)
     return True
+
+
+def begin_at(hub: DataHub, at_ns: int, feed: str) -> None:
+    """Begin a made-up market at a time of its own.
+
+    What the hub holds from after that time is of another time line, and every view orders by event time: the old candle
+    would stay the newest for ever. Where that was made up too the views of those symbols begin anew, and the log keeps
+    all; what a venue or a caller gave is not taken out of anybody's sight.
+
+    Args:
+        feed: what makes the quotes up.
+
+    Raises:
+        ConfigError: what lies ahead of that time was not made up.
+        HubHeld: another process publishes under the present clock.
+    """
+    ahead = _ahead_of(hub, at_ns)
+    pretended = {feed}
+    for name, told in latest(hub).links(hub).items():
+        if told.get("made_up"):
+            pretended |= {name, *(row[1] for _, _, group in told["items"] for row in group)}
+    for (symbol, source), ts_ns in ahead.items():
+        if source not in pretended:
+            raise ConfigError(
+                f"--at {instant_text(at_ns)} in a hub that holds {symbol} from {source} up to {instant_text(ts_ns)}: "
+                f"{hub.path}; expected a hub of its own for another time line: add --name {feed or 'made-up'}"
+            )
+    change_clock(hub, ClockMode.VIRTUAL, anchor_ns=at_ns)
+    symbols = sorted({symbol for symbol, _ in ahead})
+    for symbol in symbols:
+        hub.clear_symbol(symbol)
+    if symbols:
+        newest = instant_text(max(ahead.values()))
+        note(
+            f"{', '.join(symbols)}: made-up quotes up to {newest} leave the views, which begin anew; the log keeps them"
+        )
+
+
+def _ahead_of(hub: DataHub, at_ns: int) -> dict[tuple[str, str], int]:
+    """Give the time of the newest tick or candle of each symbol and source that has one from after a time."""
+    names, found = hub.sources, {}
+    for number, (instrument, source) in enumerate(hub._channels()):
+        symbol = symbol_of(hub, instrument)
+        tick = reading.channel_state(hub, number)[0]["latest"]
+        newest = int(tick["ts_event"]) if int(tick["seq"]) else at_ns
+        candles = reading.candles(hub, symbol, "1m", 1, None, None, forming=True, source=names[source]).numpy()
+        newest = max(newest, *(int(one) for one in candles["timestamp"]), at_ns)
+        if newest > at_ns:
+            found[symbol, names[source]] = newest
+    return found
 
 
 def _ticked_recently(hub: DataHub) -> bool:

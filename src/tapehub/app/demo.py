@@ -140,6 +140,14 @@ def main() -> int:
         shutil.rmtree(home, ignore_errors=True)
 
 
+def _command() -> str:
+    """Give what starts tapehub in a shell: after `make demo` it is in the .venv alone."""
+    found = Path(sys.executable).with_name("tapehub")
+    if shutil.which("tapehub") or not found.exists():
+        return "tapehub"
+    return str(found.relative_to(Path.cwd()) if found.is_relative_to(Path.cwd()) else found)
+
+
 def _run(path: Path, seconds: float | None, data: list[Path], stop: threading.Event) -> int:
     note("starting a hub server, a simulated IG, its collector, the page and two readers, each a process of its own")
     crew = _Crew(path, data, seed=1)
@@ -151,7 +159,7 @@ def _run(path: Path, seconds: float | None, data: list[Path], stop: threading.Ev
                 note(remark)
             if not data:
                 note("DATA=path plays real files")
-            note(f"in another terminal: tapehub watch --hub {path}")
+            note(f"in another terminal: {_command()} watch --hub {path}")
             if crew.page is None:
                 note("no page: pip install 'tapehub[server]' brings it")
             else:  # the token opens this hub alone, which ends with the demonstration

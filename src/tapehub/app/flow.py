@@ -138,6 +138,9 @@ def _silent(facts: Facts, out: list[Item]) -> str:
     feed = next((one for one in alive(facts) if one.name == first.feed), None)
     age = "no tick yet" if first.tick_s is None else f"no tick for {span(first.tick_s)}"
     who = f"{names([item.symbol for item in out])} {has_or_have(out)} had {age}"
+    if first.tick_s is not None and first.tick_s < 1.0:  # what comes is not trusted: that it ticks is no news
+        verbs = "ticks and counts" if len(out) == 1 else "tick and count"
+        who = f"{names([item.symbol for item in out])} {verbs} as {first.state}"
     if feed is None:
         why = "the same quote is pushed again and again, or nobody pushes any more" if not first.feed else first.cause
         return f"{who}: {why}."

@@ -6,11 +6,19 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from tapehub.errors import ConfigError, MissingExtra, RecordingError
 from tapehub.feeds.replay import Recording, open_recording
+from tapehub.hub import reading
+from tapehub.model.records import TICK
 
-__all__ = ["Found", "find_recordings", "first_quote_ns"]
+if TYPE_CHECKING:
+    from tapehub.hub import DataHub
+
+__all__ = ["Found", "find_recordings", "first_quote_ns", "held_of"]
 
 
 @dataclass(slots=True)
@@ -87,6 +95,33 @@ def first_quote_ns(recordings: Sequence[Recording]) -> int | None:
             first = int(batch["ts_event"][0])
             earliest = first if earliest is None else min(first, earliest)
     return earliest
+
+
+def held_of(hub: DataHub, recording: Recording) -> int | None:
+    """Give the event time of a tick of a recording that the views of a hub hold already, or None.
+
+    Cheap rather than thorough: the first tick in the log that may be of the file is looked up in the file. What lies
+    before the instrument's last clear is in no view, and not looked at.
+    """
+    channel = reading.find_channel(hub, recording.symbol, recording.source)
+    first = None if channel is None else next(iter(recording), None)
+    if channel is None or first is None:
+        return None
+    mask = bytes(channel) + b"\x01"
+    state, cleared = hub._hub_state(), int(reading.channel_state(hub, channel)[1]["cleared_seq"])
+    position, head = max(int(state["oldest"]), cleared), int(state["head"])
+    rows = np.empty(1, TICK)
+    while position < head:
+        after, count, *_ = hub._scan(
+            position, head, mask, 1, int(first["ts_event"][0]), reading.EVER, rows.view(np.uint8)
+        )
+        if count:
+            held_ns = int(rows["ts_event"][0])
+            return None if next(iter(recording.window(held_ns, held_ns + 1)), None) is None else held_ns
+        if after <= position:
+            break
+        position = after
+    return None
 
 
 def _files(paths: Sequence[Path]) -> Iterator[tuple[bool, Path]]:

@@ -16,7 +16,7 @@ from tapehub.app.clocks import change_clock, clock_of
 from tapehub.app.config import read_config
 from tapehub.app.console import Exit, count_text, err, instant_text, note, out, print_json, span_text
 from tapehub.app.hubs import HubOption, NameOption, log_calendars, open_or_create
-from tapehub.app.recordings import find_recordings, first_quote_ns
+from tapehub.app.recordings import find_recordings, first_quote_ns, held_of
 from tapehub.collector.link import Link
 from tapehub.collector.publisher import Publisher, due, sliced
 from tapehub.errors import ConfigError, RecordingError, TapehubError
@@ -55,6 +55,7 @@ def replay(
     force_clock: Annotated[
         bool, typer.Option("--force-clock", help="Change the hub clock even while others publish under it.")
     ] = False,
+    again: Annotated[bool, typer.Option("--again", help="Publish also what the hub holds already.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the account as JSON.")] = False,
     hub: HubOption = None,
     name: NameOption = None,
@@ -62,7 +63,8 @@ def replay(
     """Play recorded ticks into the hub, merged in the order they happened.
 
     The hub clock follows the recording: it shows the time of the latest tick at --speed max, runs from the first tick
-    on at --speed N, and stays the wall's with --rebase now. "tapehub clock wall" goes back.
+    on at --speed N, and stays the wall's with --rebase now. "tapehub clock wall" goes back. A file whose ticks the hub
+    holds already is refused (exit 2): each candle would count them twice.
     """
     moved = rebase_to is not None
     rate = _rate(speed, rebase_to)
@@ -77,6 +79,8 @@ def replay(
         )
     total = found.rows if start is None and end is None else None
     with open_or_create(hub, name, "replay") as opened, stopping() as stop:
+        if not moved and not again:
+            _refuse_what_is_held(opened, found.recordings)
         _set_clock(opened, rate, first_ns, moved=moved, force=force_clock)
         log_calendars(opened, read_config(note))
         publisher = Publisher(opened, follows_events=math.isinf(rate))
@@ -98,6 +102,18 @@ def replay(
         raise typer.Exit(Exit.FAILED)
     if account["interrupted"]:
         raise typer.Exit(Exit.INTERRUPTED)
+
+
+def _refuse_what_is_held(hub: DataHub, recordings: list[Recording]) -> None:
+    for recording in recordings:
+        held_ns = held_of(hub, recording)
+        if held_ns is not None:
+            raise ConfigError(
+                f"{recording.path}: the hub holds {recording.symbol} from {recording.source} at "
+                f"{instant_text(held_ns)}, which is in this file: {hub.path}; expected ticks that are new to it, since "
+                "candles count each that comes: --again publishes them all the same, --source NAME beside those, "
+                "--name NAME into another hub"
+            )
 
 
 def _rate(speed: str | None, rebase_to: str | None) -> float:

@@ -13,6 +13,7 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -103,7 +104,10 @@ def simulate(talk: Conversation, arguments: dict[str, Any]) -> None:
         played = market(data, start_ns, wanted.symbols or SYMBOLS, wanted.seed, wanted.rate, book)
         source, remarks = played.source, list(played.remarks)
         if not played.moved and not any(hub.calendar(name).is_open(start_ns) for name in source.symbols):
-            remarks.append("these markets are closed now, so nothing is quoted; up --at 2026-06-02T12:00 is a Tuesday")
+            remarks.append(
+                "these markets are closed now: each gives its last quote and no new one; up --at 2026-06-02T12:00 is a "
+                "Tuesday"
+            )
         thresholds = {}
         if arguments.get("learn"):
             rhythm = rhythm_of(source, start_ns)
@@ -139,7 +143,9 @@ def manage(talk: Conversation, arguments: dict[str, Any]) -> None:
         if endpoint is None:
             raise ConfigError("no key for BaseManager programs: set DATA_HUB_AUTHKEY, or authkey in [manager]")
         talk.reply(ready=True, told=told_of(endpoint), port=endpoint.address[1])
-        talk.stop.wait()
+        while not talk.stop.wait(1.0):
+            with suppress(HubError):  # a call re-attaches where the hub's memory was lost: else nobody lists it
+                _ = hub.head
 
 
 def read(talk: Conversation, arguments: dict[str, Any]) -> None:

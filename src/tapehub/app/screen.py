@@ -7,6 +7,7 @@ import re
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,8 @@ class Screen:
         looks = 0
         while not self._stop.wait(_STEP_S) and self._supervisor.failed is None:
             self._supervisor.step()
+            with suppress(HubError):  # a call attaches anew where the hub's memory was lost: else nobody lists us
+                _ = self._hub.head
             rows = self._supervisor.rows()
             shown = described(rows)
             if control is not None:

@@ -77,7 +77,10 @@ def sim(
         out.print(f"quotes of {names} from {instant_text(clock())}, {pace:g} simulated seconds a second")
         closed = server.call(lambda sim: not any(sim.venue.market.is_open(name, clock()) for name in source.symbols))
         if closed:
-            note("markets are closed at that time, so nothing is quoted; --anchor 2026-06-02T12:00 begins on a Tuesday")
+            note(
+                "markets are closed at that time: each gives its last quote and no new one; --anchor 2026-06-02T12:00 "
+                "begins on a Tuesday"
+            )
         if lines:
             note(f"{count_text(len(lines))} faults to come, from {script}")
         note(f'Ctrl-C ends it; POST {server.stream_url}/sim/fault {{"kind": "mute"}} as JSON plays a fault')

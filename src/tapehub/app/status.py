@@ -148,7 +148,7 @@ def _feeds(known: Facts, reports: dict[str, Any]) -> list[str]:
         if skew_ms is not None and skew_ms <= -_AHEAD_MS:
             text += f", its clock {-skew_ms / 1e3:.1f} s ahead of the hub's: check NTP"
         elif skew_ms is not None:
-            text += f", quotes {skew_ms:,.0f} ms old at best"
+            text += f", quotes {span_text(skew_ms / 1e3)} old at best"
         texts += [text, *(f"{feed.name} goes on without: {remark}" for remark in feed.remarks)]
     return texts
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tapehub.app.agent import configured_agents
-from tapehub.app.clocks import change_clock, clock_of
+from tapehub.app.clocks import begin_at, change_clock, clock_of
 from tapehub.app.collect import PathsArgument, SimOption, SymbolsOption
 from tapehub.app.config import config_path, read_config
 from tapehub.app.console import note
@@ -210,7 +210,7 @@ def _log(where: Path, name: str, config: Config) -> dict[str, Any]:
 
 def _set_clock(hub: DataHub, wanted: Wanted | None, at_ns: int | None) -> None:
     if at_ns is not None:
-        change_clock(hub, ClockMode.VIRTUAL, anchor_ns=at_ns)
+        begin_at(hub, at_ns, "" if wanted is None else wanted.feed)
     elif wanted is None or not change_clock(hub, ClockMode.WALL):
         return
     note(f"set the hub clock: {clock_of(hub)}")

@@ -31,6 +31,8 @@ __all__ = ["Core"]
 
 _SECOND = 1_000_000_000
 REPORT_NS = 60 * _SECOND
+_LAST_QUOTE_NS = 60 * _SECOND
+"""An accepted quote that is older is looked up in the calendar before a clock is measured by it."""
 _CLOSED_TOLD_NS = 60 * _SECOND  # a venue that closes some seconds before its calendar does is no news
 
 
@@ -87,6 +89,7 @@ class Core:
         self._reconciler = Reconciler(hub)
         self._ended = self._connected = False
         self._reported_ns = now_ns
+        self._incarnation = hub._incarnation
         for symbol in self.symbols:
             self.liveness.watch((symbol, feed))
             self._resume(symbol, now_ns)
@@ -127,6 +130,8 @@ class Core:
         if moved_ns := self._timing.on_time(now_ns):
             now_ns += moved_ns
             self.tell(now_ns)  # whose correction it is must outlive this process
+        if self._hub._incarnation != self._incarnation:
+            self._state_anew(now_ns)
         if (found := tables(self._hub)) != self._tables:
             self._tables = found
             self.liveness.renew_calendars()
@@ -230,7 +235,9 @@ class Core:
                 else:
                     rows = verdict.accepted["instrument"] == index
                     self.rhythm.ticks(symbol, verdict.accepted["ts_event"][rows])
-                self.skew.observe(ts_last, now_ns)
+                # A closed market's last quote, given to whoever subscribes, has waited there: that is no journey.
+                if now_ns - ts_last < _LAST_QUOTE_NS or self._calendar_of(symbol).is_open(now_ns):
+                    self.skew.observe(ts_last, now_ns)
             change = self.liveness.on_quotes(key, accepted, ts_last, now_ns)
             if change is not None:
                 self._log([change])
@@ -260,6 +267,20 @@ class Core:
                 self.rhythm.forget_last(change.symbol)
             elif change.state.is_outage and not self._ended and self._has_ticked(key):
                 self._log_gaps(self.gaps.begin(key, change.since_ns, change.at_ns, change.cause), change.at_ns)
+
+    def _state_anew(self, now_ns: int) -> None:
+        """Say again what holds, in a hub that was opened anew under this process, as when its memory was lost.
+
+        What was said before is signed with a place that this process no longer has: nobody believes it, and an
+        instrument that ticks would be shown as dead until its next change.
+        """
+        for row in self.liveness.tell():
+            if row.state:
+                state = State[row.state.upper()]
+                marks.state(self._hub, row.symbol, row.source, state, row.cause, now_ns, row.since_ns)
+        self.tell(now_ns)
+        self.report(now_ns)
+        self._incarnation = self._hub._incarnation  # only now: a hub that could not take it is told again
 
     def _closed_by_venue(self, key: tuple[str, str], now_ns: int, cause: str) -> None:
         """Take in that a market is closed at an hour at which its calendar is open: a holiday that it does not know.

@@ -52,11 +52,12 @@ def connect(
         token: for a gateway; else from ``token_file``, ``TAPEHUB_TOKEN``, or the file ``TAPEHUB_TOKEN_FILE`` names.
         ca: the ca.pem that ``tapehub tls init`` made there; else ``TAPEHUB_CA``, else what the system trusts.
         timeout_s: for an answer of a gateway.
-        name: how this process is listed among the attached ones.
+        name: how this process is listed among the attached ones; only with a path, since on the command line ``--name``
+            is a hub. The hub of that name is ``connect(hub_path("paper"))``.
 
     Raises:
         HubNotRunning: there is no hub; ``tapehub up`` starts one. Or no gateway answers.
-        ConfigError: the token is missing or wrong, or would travel in the clear.
+        ConfigError: a name without a path; or the token is missing or wrong, or would travel in the clear.
         MissingExtra: a gateway's address, without ``tapehub[remote]``.
     """
     if path is not None and str(path).startswith(("http://", "https://")):
@@ -64,6 +65,11 @@ def connect(
         return cast("DataHub", _reach(str(path), token, ca, token_file, timeout_s, name))
     if token is not None or ca is not None or token_file is not None:
         raise ConfigError(f"a token or a ca for {path or 'this machine'}: expected them with https://host:port alone")
+    if path is None and name:  # a program that means its own hub must not write into the live one
+        raise ConfigError(
+            f"name {name!r} without a path: it is how this process is listed, not a hub; connect(hub_path({name!r})) "
+            f"is the hub of that name, connect(hub_path(), name={name!r}) the default one"
+        )
     where = str(Path(path or hub_path()).expanduser().resolve())
     with _connecting:
         known = _connected.get(where)

@@ -12,8 +12,9 @@ from typer.testing import CliRunner
 from tapehub import DataHub, HubNotRunning
 from tapehub.app.board import Board
 from tapehub.app.cli import COMMANDS, app
-from tapehub.app.clocks import change_clock, clock_of, live_publishers
+from tapehub.app.clocks import begin_at, change_clock, clock_of, live_publishers
 from tapehub.app.console import Exit
+from tapehub.errors import ConfigError
 from tapehub.hub.clock import set_skew
 from tapehub.model.policies import ClockMode
 
@@ -232,3 +233,33 @@ def test_a_short_bench_measures_this_hub(run: CliRunner, monkeypatch: pytest.Mon
     result = run.invoke(app, ["bench", "--json"])
     assert result.exit_code == Exit.OK, result.stderr
     assert all(row["us"] > 0 for row in json.loads(result.stdout).values())
+
+
+JUNE, NOVEMBER = NOON, int(datetime(2026, 11, 27, 22, tzinfo=UTC).timestamp()) * SECOND
+
+
+def told_by(hub: DataHub, source: str, ts_ns: int) -> None:
+    rows = np.array([(ts_ns, 1.1, 1.1001)], dtype=[("ts_event", "i8"), ("bid", "f8"), ("ask", "f8")])
+    hub.publish(rows, symbol="EUR_USD", source=source, verified=True)
+
+
+def test_a_made_up_market_that_begins_earlier_begins_the_views_anew(hub: DataHub) -> None:
+    hub.set_clock("event")
+    told_by(hub, "sim", NOVEMBER)
+    begin_at(hub, JUNE, "sim")
+    assert clock_of(hub).mode is ClockMode.VIRTUAL
+    assert hub.get_latest_tick("EUR_USD") is None
+    assert hub.state("EUR_USD") == "empty"
+    told_by(hub, "sim", JUNE + 1_000_000_000)
+    (candle,) = hub.candles("EUR_USD", forming=True)
+    assert candle.timestamp == datetime(2026, 6, 2, 12, tzinfo=UTC)
+    assert hub.ledger()["ticks"] == 2, "the log keeps what was there"
+
+
+def test_a_market_at_another_time_is_refused_among_quotes_that_were_not_made_up(hub: DataHub) -> None:
+    hub.set_clock("event")
+    told_by(hub, "ig", NOVEMBER)
+    with pytest.raises(ConfigError, match=r"holds EUR_USD from ig up to 2026-11-27 22:00:00 UTC: .*; .*add --name sim"):
+        begin_at(hub, JUNE, "sim")
+    assert clock_of(hub).mode is ClockMode.EVENT
+    assert hub.get_latest_tick("EUR_USD") is not None

@@ -10,9 +10,11 @@ from tapehub import DataHub, Record
 from tapehub.collector.core import Core
 from tapehub.collector.filling import lacking, mark_in
 from tapehub.feeds.feed import Malformed, MarketStatus, Quotes, Repair, Status, StatusKind, VenueCandle, empty_quotes
+from tapehub.hub.latest import latest
 from tapehub.model.states import State
 from tests.models.intervals import MINUTE, SECOND, ns
 from tests.models.market import drained
+from tests.models.memory import lose_memory
 
 NINE = ns("2024-03-05T09:00")
 CLOSE, OPEN = ns("2024-03-08T17:00-05:00"), ns("2024-03-10T17:00-04:00")
@@ -362,3 +364,27 @@ def test_an_outage_that_ends_in_a_suspension_was_one_until_then(hub: DataHub) ->
     assert [(gap["start"], gap["end"], gap["status"]) for gap in hub.gaps(EUR)] == [
         (NINE + SECOND, NINE + 66 * SECOND, "open")
     ]
+
+
+def test_after_the_memory_was_lost_each_instrument_is_what_it_was(tmp_path: Path) -> None:
+    memory = tmp_path / "memory"
+    memory.mkdir()
+    with DataHub.open(tmp_path / "one", create=True, segment_lines=1 << 12, sync="none", memory_root=memory) as hub:
+        hub.set_clock("event", anchor_ns=NINE)
+        one = core(hub)
+        up(one)
+        one.on_event(quotes((1, 1.1)), NINE + SECOND)
+        assert hub.state(EUR) == "live"
+        lose_memory(memory, hub)
+        one.on_time(NINE + 2 * SECOND)
+        assert hub.state(EUR) == "live"
+        assert latest(hub).links(hub)["venue"]["alive"]
+        assert hub.get_status()["feeds"]["venue"]["ts"] == NINE + 2 * SECOND
+
+
+def test_the_last_quote_of_a_closed_market_tells_nothing_of_journeys(hub: DataHub) -> None:
+    saturday = CLOSE + 20 * 60 * MINUTE
+    one = core(hub, saturday)
+    up(one, saturday)
+    one.on_event(quotes((0, 1.1)), saturday)
+    assert one.skew.estimate_ns(saturday) is None

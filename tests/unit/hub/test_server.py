@@ -19,6 +19,7 @@ from tapehub.hub.server import HubServer
 from tapehub.hub.status import silent_s
 from tests.models.intervals import SECOND, starts_of
 from tests.models.market import EUR, GBP, NINE, QUOTE, drained, quotes, tick
+from tests.models.memory import lose_memory
 from tests.models.recordings import lean_ticks
 
 OPTIONS = {"segment_lines": 1 << 12, "sync": "none"}
@@ -242,3 +243,18 @@ def beat_until(server: HubServer, holds: Callable[[], bool]) -> None:
             return
         time.sleep(0.01)
     raise AssertionError("what was to come of beats never did")
+
+
+def test_after_the_memory_was_lost_the_server_says_anew_who_it_is(tmp_path: Path) -> None:
+    memory = tmp_path / "memory"
+    memory.mkdir()
+    with HubServer(tmp_path / "hub", memory_root=memory, **OPTIONS) as server:
+        server.beat()
+        lose_memory(memory, server.hub)
+        server.beat()
+        found = server.hub.server()
+        assert found is not None
+        pid, since, name = found
+        assert (pid, name) == (os.getpid(), "server")
+        assert abs((since - server.started).total_seconds()) < 60
+        assert server.status()["clock"]["closed_by"] == "server"

@@ -9,6 +9,7 @@ const KEPT = 200;
 export class Events {
   #store;
   #records = new Map();
+  #head = 0;
   #list = byId("events");
   #drawn = new Map();
 
@@ -23,20 +24,35 @@ export class Events {
 
   async load() {
     this.#records.clear();
+    this.#head = 0;
     const { events } = await get("events", { limit: KEPT, kinds: KINDS.join(",") });
     this.#take(events);
   }
 
   #take(records) {
-    for (const record of records) this.#records.set(keyOf(record), record);
+    for (const record of records) this.#place(record);
     if (this.#records.size > KEPT * 1.5) {
       for (const record of this.#newest().slice(KEPT)) this.#records.delete(keyOf(record));
     }
     nextFrame(this.#draw);
   }
 
+  /** Ranked by the log's order: a clock that was set back would leave what happened before on top for ever. */
+  #place(record) {
+    if (record.seq) this.#head = Math.max(this.#head, record.seq);
+    record.rank = record.seq || this.#head + 0.5;
+    if (record.kind === "state") {
+      const twin = this.#newest().find((one) => one.kind === "state" && one.symbol === record.symbol && one.source === record.source);
+      if (twin && twin.about?.state === record.about?.state) {
+        if (!record.seq) return; // judged just now, and known already
+        if (!twin.seq) this.#records.delete(keyOf(twin)); // the log says now what was judged
+      }
+    }
+    this.#records.set(keyOf(record), record);
+  }
+
   #newest() {
-    return [...this.#records.values()].sort((a, b) => (a.ts_event === b.ts_event ? b.seq - a.seq : a.ts_event < b.ts_event ? 1 : -1));
+    return [...this.#records.values()].sort((a, b) => b.rank - a.rank);
   }
 
   #draw = () => {
@@ -83,7 +99,7 @@ function told(record) {
     case "state":
       return make("span", { class: "told" }, make("span", { class: "badge", data: { state: about.state } }, format.words(about.state)), about.cause ? ` ${about.cause}` : "");
     case "gap":
-      return make("span", { class: "told" }, about.end === null ? `begins: ${about.cause}` : `${format.span((format.instant(about.end) - format.instant(about.start)) / 1000)}, ${format.words(about.status)}: ${about.cause}`);
+      return make("span", { class: "told" }, about.end === null ? `begins: ${about.cause}` : `${format.span((format.instant(about.end) - format.instant(about.start)) / 1000)}, ${format.gapStatus(about.status, about.end)}: ${about.cause}`);
     case "quarantine":
       return make("span", { class: "told tone-warn" }, [format.words(about.reason), about.detail].filter(Boolean).join(": "));
     case "note":

@@ -107,4 +107,6 @@ export function instant(text) {
   return Number.isNaN(ms) ? null : ms;
 }
 
+/** A gap that is over and whose ticks are missing is "open" in the log: people took it for one that goes on. */
+export const gapStatus = (status, end) => (status === "open" ? (end === null ? "going on" : "not filled") : words(status));
 export const words = (text) => String(text ?? "").replaceAll("_", " ");

@@ -37,7 +37,7 @@ export class Lists {
       const tone = { open: end === null ? "bad" : "warn", filled: "good" }[gap.status] ?? "dim";
       return [
         gap.symbol, format.moment(start, nowMs), end === null ? ["lasts", "bad"] : format.moment(end, nowMs),
-        format.span(((end ?? nowMs) - start) / 1000), [format.words(gap.status), tone], gap.cause,
+        format.span(((end ?? nowMs) - start) / 1000), [format.gapStatus(gap.status, gap.end), tone], gap.cause,
       ];
     }));
   }

@@ -1,5 +1,7 @@
-"""What becomes of a hub's files when the power is lost."""
+"""What becomes of a hub's files when the power is lost, or somebody deletes them."""
 
+import shutil
+import time
 from pathlib import Path
 
 LINE = 64
@@ -12,3 +14,15 @@ def lose_lines(place: Path, begin: int, end: int) -> None:
         file.write(bytes((end - begin) * LINE))
     for name in ("checkpoint", "checkpoint.old"):
         (place / name).unlink(missing_ok=True)
+
+
+def delete(place: Path) -> None:
+    """Delete a hub that others have open: its helper makes segments meanwhile, so by another name."""
+    away = place.with_name(f"deleted-{time.monotonic_ns()}")
+    place.rename(away)
+    for _ in range(500):
+        shutil.rmtree(away, ignore_errors=True)
+        if not away.exists():
+            return
+        time.sleep(0.01)
+    raise AssertionError("the hub could not be deleted")

@@ -11,7 +11,7 @@ import pytest
 from tapehub import ConfigError, DataHub, HubNotRunning, Lapped, Tick
 from tapehub.hub.astream import AsyncStream
 from tapehub.hub.stream import Stream
-from tests.models.damage import lose_lines
+from tests.models.damage import delete, lose_lines
 from tests.models.market import drained, tick
 
 SMALL = {"create": True, "segment_lines": 1 << 10}
@@ -248,13 +248,13 @@ def test_what_is_kept_of_a_hub_stays_with_it_when_another_takes_its_place(hub_di
 
 def test_a_note_in_a_hub_that_was_deleted_and_made_again_goes_there_with_its_blob(hub_dir: Path) -> None:
     with open_small(hub_dir) as old, old.stream(name="archive", durable=True) as stream:
-        shutil.rmtree(hub_dir)
+        delete(hub_dir)
         stream.commit()  # nothing to keep
         with open_small(hub_dir) as new, new.stream(kinds="note", start="oldest") as notes:
             old.note("x" * 5_000, "EUR_USD")
             (record,) = notes.poll().records
             assert (record.symbol, len(record.payload)) == ("EUR_USD", 5_000)
-        shutil.rmtree(hub_dir)
+        delete(hub_dir)
         with pytest.raises(HubNotRunning, match="was deleted"):
             old.note("x" * 5_000)
 
@@ -267,7 +267,7 @@ def test_stream_that_two_hubs_have_passed_by_counts_what_was_unread_of_both(hub_
         unread = -int(hub._records_before(stream.position))
         for count in (30, 20):
             unread += int(hub._hub_state()["records"])
-            shutil.rmtree(hub_dir)
+            delete(hub_dir)
             new = open_small(hub_dir)
             for n in range(count):
                 new.update_tick(tick(n))

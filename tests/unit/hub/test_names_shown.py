@@ -3,7 +3,6 @@
 import pytest
 
 from tapehub import DataHub
-from tests.models.market import EUR, quotes
 from tests.unit.hub.conftest import OpenHub
 
 
@@ -14,7 +13,7 @@ from tests.unit.hub.conftest import OpenHub
 def test_a_long_name_is_cut_between_two_characters(open_hub: OpenHub, name: str, shown: str) -> None:
     hub, other = open_hub(name="hub"), DataHub.open(open_hub().path, name=name)
     with other, other.stream(name=name):
-        other.publish(quotes([0]), symbol=EUR, source=name)
+        other._define_source(name)
         assert shown in [row["name"] for row in hub.processes()]
         assert [row["name"] for row in hub.readers()] == [shown]
         assert hub.sources[-1] == shown

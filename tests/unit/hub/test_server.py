@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from tapehub import DataHub
 from tapehub.errors import HubHeld
 from tapehub.hub.server import HubServer
 from tapehub.hub.status import silent_s
+from tests.models.damage import delete
 from tests.models.intervals import SECOND, starts_of
 from tests.models.market import EUR, GBP, NINE, QUOTE, drained, quotes, tick
 from tests.models.memory import lose_memory
@@ -198,7 +198,7 @@ def test_a_clock_before_1990_ends_no_server(tmp_path: Path) -> None:
 
 def test_a_server_takes_the_lock_of_the_hub_that_was_made_in_the_place_of_its_own(tmp_path: Path) -> None:
     with HubServer(tmp_path / "hub", retention_days=3, **OPTIONS) as server:
-        shutil.rmtree(tmp_path / "hub")
+        delete(tmp_path / "hub")
         with DataHub.open(tmp_path / "hub", create=True, **OPTIONS) as new:
             assert new.server() is None
             beat_until(server, lambda: new.server() is not None)
@@ -210,7 +210,7 @@ def test_a_server_takes_the_lock_of_the_hub_that_was_made_in_the_place_of_its_ow
 
 def test_a_server_leaves_a_hub_alone_that_another_one_made_in_the_place_of_its_own(tmp_path: Path) -> None:
     with HubServer(tmp_path / "hub", name="first", **OPTIONS) as first:
-        shutil.rmtree(tmp_path / "hub")
+        delete(tmp_path / "hub")
         with HubServer(tmp_path / "hub", name="second", **OPTIONS) as second:
             with pytest.raises(HubHeld, match="serves this hub already"):
                 beat_until(first, lambda: False)

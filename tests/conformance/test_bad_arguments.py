@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tapehub import InvalidRecord
 from tests.models.market import EUR, NINE, candle, flow, quotes, tick
 from tests.models.two_hubs import TwoWays, plain, two_ways
 
@@ -189,3 +190,12 @@ def test_bad_arguments_are_refused_alike(ways: TwoWays, name: str) -> None:
     assert by_gateway == by_memory
     if isinstance(by_memory, str) and by_memory.endswith("Error"):
         assert ways.local.head == before
+
+
+@pytest.mark.parametrize("read", ["ticks", "candles", "history"])
+@pytest.mark.parametrize("bound", ["start", "end"])
+@pytest.mark.parametrize("given", ["2026-06-02", 1.5, [1]], ids=str)
+def test_a_bound_that_is_none_is_named_with_what_is_accepted(ways: TwoWays, read: str, bound: str, given: Any) -> None:
+    for hub in (ways.local, ways.remote):
+        with pytest.raises(InvalidRecord, match=rf"^{bound} is .*, expected a sequence number or a datetime"):
+            getattr(hub, read)(EUR, **{bound: given})

@@ -389,14 +389,3 @@ def test_what_makes_no_sense_from_afar_is_refused_with_the_reason(ways: TwoWays)
 def test_remote_hub_has_every_public_name_of_a_local_one(ways: TwoWays) -> None:
     missing = {name for name in dir(ways.local) if not name.startswith("_")} - set(dir(ways.remote)) - {"open"}
     assert not missing
-
-
-# ---------------------------------------------------------------- bounds that are none
-
-
-@pytest.mark.parametrize("read", ["ticks", "candles", "history"])
-@pytest.mark.parametrize("bound", ["start", "end"])
-@pytest.mark.parametrize("given", ["2026-06-02", 1.5, [1]], ids=str)
-def test_a_bound_that_is_none_is_named_with_what_is_accepted(hub: Any, read: str, bound: str, given: Any) -> None:
-    with pytest.raises(InvalidRecord, match=rf"^{bound} is .*, expected a sequence number or a datetime"):
-        getattr(hub, read)("EUR_USD", **{bound: given})

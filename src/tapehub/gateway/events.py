@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from tapehub.errors import ConfigError
-from tapehub.hub import blobs, scanning
-from tapehub.hub.naming import symbol_of
+from tapehub.hub import scanning
 from tapehub.hub.record import Record
 from tapehub.model.records import Kind
 
@@ -32,22 +31,8 @@ def newest_events(hub: DataHub, kinds: Sequence[str], limit: int) -> list[Record
             raise ConfigError(f"kinds has {name!r}: expected of {', '.join(_RECORDS)}")
         mask |= 1 << Kind[name.upper()]
     found: list[Record] = []
-    sources = hub.sources
     for seq, record in scanning.newest(hub, mask) if mask and limit else ():
-        kind, _, ts_event, _, ts_publish, one, two, instrument, source, flags, payload = record
-        found.append(
-            Record(
-                seq=seq,
-                kind=Kind(kind).name.lower(),
-                ts_event=ts_event,
-                ts_publish=ts_publish,
-                symbol=symbol_of(hub, instrument) if instrument < hub._instrument_count() else "",
-                source=sources[source] if source < len(sources) else "",
-                fixed=(one, two),
-                payload=blobs.load(hub, flags, payload),
-                flags=flags & ~blobs.BLOB_FLAG,
-            )
-        )
+        found.append(Record.of(hub, seq, record))
         if len(found) >= limit:
             break
     return found[::-1]

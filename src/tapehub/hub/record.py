@@ -6,9 +6,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from operator import index
+from typing import TYPE_CHECKING, Any, Self
 
 from tapehub.errors import ConfigError
+from tapehub.hub import blobs
+from tapehub.hub.naming import symbol_of
 from tapehub.model.records import Kind
+
+if TYPE_CHECKING:
+    from tapehub.hub.datahub import DataHub
 
 __all__ = ["INTERVAL_KINDS", "Record", "parse_kinds", "parse_start"]
 
@@ -40,6 +46,23 @@ class Record:
     fixed: tuple[int, int]
     payload: bytes = field(repr=False)
     flags: int = field(default=0, repr=False)
+
+    @classmethod
+    def of(cls, hub: DataHub, seq: int, raw: Any) -> Self:
+        """Make one of what the native hub read at a line. A kind that this version does not know goes by its number."""
+        kind, _, ts_event, _, ts_publish, one, two, instrument, source, flags, payload = raw
+        sources = hub.sources
+        return cls(
+            seq=seq,
+            kind=Kind(kind).name.lower() if kind in Kind._value2member_map_ else str(kind),
+            ts_event=ts_event,
+            ts_publish=ts_publish,
+            symbol=symbol_of(hub, instrument) if instrument < hub._instrument_count() else "",
+            source=sources[source] if source < len(sources) else "",
+            fixed=(one, two),
+            payload=blobs.load(hub, flags, payload),
+            flags=flags & ~blobs.BLOB_FLAG,
+        )
 
     @property
     def timestamp(self) -> datetime:

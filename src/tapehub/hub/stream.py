@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from tapehub._native import Follower
 from tapehub.errors import ConfigError, HubClosed, HubError, Lapped
-from tapehub.hub import blobs, cursors
+from tapehub.hub import cursors
 from tapehub.hub.arguments import frames_of
 from tapehub.hub.batch import Batch
 from tapehub.hub.home import home_of
@@ -309,28 +309,14 @@ class Stream:
         record = hub._record(seq)
         if record is None:
             return []
-        kind, _, ts_event, _, ts_publish, one, two, instrument, source, flags, payload = record
+        kind = int(record[0])
         if kind == Kind.ORDER_FLOW:
             return [hub._order_flow_object(seq)]
         out: list[Any] = []
         if kind == Kind.CANDLE and self._wants(kind):
-            out += hub._candle_objects(np.frombuffer(payload, np.uint8)[:96].copy())
+            out += hub._candle_objects(np.frombuffer(record[10], np.uint8)[:96].copy())
         elif self._wants(kind):
-            known = instrument < hub._instrument_count()
-            sources = hub.sources
-            out.append(
-                Record(
-                    seq=seq,
-                    kind=Kind(kind).name.lower() if kind in Kind._value2member_map_ else str(kind),
-                    ts_event=ts_event,
-                    ts_publish=ts_publish,
-                    symbol=symbol_of(hub, instrument) if known else "",
-                    source=sources[source] if source < len(sources) else "",
-                    fixed=(one, two),
-                    payload=blobs.load(hub, flags, payload),
-                    flags=flags & ~blobs.BLOB_FLAG,
-                )
-            )
+            out.append(Record.of(hub, seq, record))
         if self._watch and INTERVAL_KINDS >> kind & 1:
             out += self._watch.after_record(seq)
         return out

@@ -8,6 +8,7 @@ import ipaddress
 import json
 import os
 import platform
+import signal
 import socket
 import time
 import uuid
@@ -35,6 +36,11 @@ LASTING_HELPERS = (b"multiprocessing.resource_tracker", b"multiprocessing.forkse
 # The same examples in every run, no time limit for one (the machine may be busy), no database left in the tree.
 settings.register_profile("tapehub", derandomize=True, deadline=None, database=None, print_blob=True)
 settings.load_profile("tapehub")
+
+
+# A shell without job control starts what it sends to the background with Ctrl-C ignored, and all its children inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(trylast=True)

@@ -344,6 +344,14 @@ void a_hub_at_rest_is_opened_with_the_memory_that_it_had() {
   CHECK_EMPTY(compare(hub, w.model));
 }
 
+void a_hub_at_rest_without_any_channel_is_opened() {
+  Home home;
+  { Hub hub(home.hub(), home.options()); }
+  CHECK(std::filesystem::exists(home.hub() + "/checkpoint"));
+  Hub hub(home.hub(), home.options());
+  CHECK(peek(hub.hot().channels) == 0);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -369,6 +377,7 @@ int main(int argc, char** argv) {
                     {"a control file of an earlier epoch brings no epoch back",
                      a_control_file_of_an_earlier_epoch_brings_no_epoch_back},
                     {"a hub at rest is opened with the memory that it had",
-                     a_hub_at_rest_is_opened_with_the_memory_that_it_had}},
+                     a_hub_at_rest_is_opened_with_the_memory_that_it_had},
+                    {"a hub at rest without any channel is opened", a_hub_at_rest_without_any_channel_is_opened}},
                    argc, argv);
 }

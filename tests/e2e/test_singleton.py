@@ -103,7 +103,7 @@ def test_connect_gives_one_object_a_process_from_every_thread(path: Path) -> Non
 def test_connect_finds_the_hub_by_the_environment(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TAPEHUB_HOME", str(path.parent))
     monkeypatch.setenv("TAPEHUB_NAME", "hub")
-    with pytest.raises(HubNotRunning, match="tapehub serve"):
+    with pytest.raises(HubNotRunning, match="tapehub up --hub"):
         tapehub.connect()
     with DataHub.open(path, **OPTIONS) as hub, tapehub.connect() as found:
         assert found.hub_id == hub.hub_id

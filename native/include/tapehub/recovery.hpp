@@ -233,9 +233,8 @@ inline void Attachment::restore_checkpoint(const Views& into, const std::vector<
       if (segments.empty() || !sound_up_to(from)) continue;
       const u64 chunks = checkpoint.chunks_needed();
       const std::string path = memory_dir() + "/views";
-      if (int code = allocate(File::open(path, O_RDWR).fd(), ViewsLayout::kArena, chunks * kChunkBytes)) {
-        fail_errno("allocate", path, code);
-      }
+      const int code = chunks ? allocate(File::open(path, O_RDWR).fd(), ViewsLayout::kArena, chunks * kChunkBytes) : 0;
+      if (code != 0) fail_errno("allocate", path, code);
       hot.arena_ready = chunks;
       checkpoint.restore(into);
       hot.checkpoint_line = from;

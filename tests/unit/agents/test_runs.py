@@ -97,7 +97,7 @@ def test_cursor_of_another_hub_is_not_that_of_a_run_that_begins(hub_dir: Path, t
         shutil.copytree(tmp_path / "before" / "cursors", hub_dir / "cursors")
         with Runner(hub, [ThreeUp()], ["ThreeUp"], rng=rng(2)) as runner:
             assert runner.run.number != before.number
-            assert kept(home_of(hub), f"agent-{runner.name}") == (runner.run.warm, identity_of(hub))
+            assert kept(home_of(hub), f"agent-{runner.name}") == (runner.run.warm_seq, identity_of(hub))
 
 
 class Fickle(ThreeUp):

@@ -72,11 +72,11 @@ def test_run_goes_on_in_a_new_epoch_and_its_cursor_counts_that_one(hub_dir: Path
                 while runner.step(0):
                     pass
             begun, head = runner.run, hub.head
-        assert kept(home_of(hub), f"agent-{runner.name}") == (begun.warm, identity_of(hub))
+        assert kept(home_of(hub), f"agent-{runner.name}") == (begun.warm_seq, identity_of(hub))
     lose_lines(hub_dir, head - 200, head)
     with DataHub.open(hub_dir) as hub, Runner(hub, [ThreeUp()], ["ThreeUp"]) as runner:
         assert (hub.epoch, runner.run.id) == (2, begun.id)
-        assert kept(home_of(hub), f"agent-{runner.name}") == (begun.warm, Identity(hub.hub_id, 2))
+        assert kept(home_of(hub), f"agent-{runner.name}") == (begun.warm_seq, Identity(hub.hub_id, 2))
         for batch in batches[-2:]:
             publish(hub, batch)
             while runner.step(0):

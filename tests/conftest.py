@@ -38,7 +38,7 @@ settings.register_profile("tapehub", derandomize=True, deadline=None, database=N
 settings.load_profile("tapehub")
 
 
-# A shell without job control starts what it sends to the background with Ctrl-C ignored, and all its children inherit that.
+# A shell without job control has what it sends to the background ignore Ctrl-C, and all its children inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

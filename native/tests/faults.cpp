@@ -382,6 +382,40 @@ void a_helper_does_not_wait_for_a_process_that_stopped_as_it_extended_the_hub() 
   CHECK(hub.log().exists(geometry_of(hub).segment_of(peek(hub.hot().head)) + 1));
 }
 
+// Nobody has to publish for the counts to agree again.
+void what_a_dead_writer_left_half_done_is_finished_by_upkeep() {
+  Home home;
+  World w;
+  {
+    Hub hub(home.hub(), home.options());
+    w.define(hub, 1);
+    w.fill(hub, 30, kSecond);
+    hub.at().release_slot();
+  }
+  u32 unfinished = 0;
+  for (i64 n = 1;; n += kSlow) {
+    const Operation o = tick(0, w.now + n * 1'000'000, 100);
+    const int status = in_child([&] {
+      Hub child(home.hub(), home.options("dying"));
+      child.at().writable();
+      crash_countdown = n;
+      publish(child, o);
+      ::_exit(0);
+    });
+    Hub hub(home.hub(), home.options());
+    unfinished += peek(hub.hot().lock) != 0;
+    hub.upkeep(true);
+    CHECK(peek(hub.hot().lock) == 0);
+    const HubState state = read_hub(hub.hot());
+    u64 others = 0;
+    for (u32 kind = 0; kind < kKindsCounted; ++kind) others += state.rare.by_kind[kind];
+    CHECK(state.block.records - others == read_channel(hub.views().channel(0)).block.ticks);
+    hub.at().release_slot();
+    if (came_to_its_end(status)) break;
+  }
+  CHECK(unfinished > 5);
+}
+
 void a_view_reaches_over_the_end_of_a_window() {
   Home home(memory_backed());
   World w;
@@ -409,6 +443,8 @@ int main(int argc, char** argv) {
                      a_process_without_descriptors_claims_neither_a_flush_nor_an_empty_log},
                     {"a helper does not wait for a process that stopped as it extended the hub",
                      a_helper_does_not_wait_for_a_process_that_stopped_as_it_extended_the_hub},
+                    {"what a dead writer left half done is finished by upkeep",
+                     what_a_dead_writer_left_half_done_is_finished_by_upkeep},
                     {"a view reaches over the end of a window", a_view_reaches_over_the_end_of_a_window},
                     {"a stopped writer blocks no reader and is named to writers",
                      a_stopped_writer_blocks_no_reader_and_is_named_to_writers},

@@ -348,6 +348,7 @@ class Hub {
 
   void help();
   void drop_old_segments();
+  void finish_for_the_dead();
   void close_by_ticks_without_server();
   void log_loss(const Loss& loss);
   void log_found_losses() noexcept;

@@ -170,6 +170,7 @@ inline void Hub::upkeep(bool everything) {
   }
   if (now >= next_server_look_) {
     next_server_look_ = now + kSecond;
+    finish_for_the_dead();
     close_by_ticks_without_server();
     settle_dead();
   }
@@ -182,6 +183,13 @@ inline void Hub::upkeep(bool everything) {
     next_retention_ = now + 5 * kSecond;
     drop_old_segments();
   }
+}
+
+// What a writer had half done when it died is finished by the next one. There may be none for hours, and until then a channel
+// may show a tick that the hub's own counts do not.
+inline void Hub::finish_for_the_dead() {
+  const u64 holder = peek(hot().lock) & ~kContended;
+  if (holder != 0 && !at_.owner_alive(Owner::of(holder))) repair_if_needed();
 }
 
 // A server that died takes its watermarks along: from here on intervals are closed by the ticks again, and the log says so.

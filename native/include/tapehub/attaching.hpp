@@ -181,7 +181,7 @@ inline bool Attachment::views_usable() {
       views_ = std::move(found);
       slots_ = Slots(slots_file.fd(), slots_path);
       hold_memory();
-      std::vector<u64> there = Log(home_, Geometry::of(control_.segment_lines), control_.hub_id, 0).segments();
+      std::vector<u64> there = Log::segments_in(home_);
       log_.emplace(home_, Geometry::of(control_.segment_lines), control_.hub_id, there.empty() ? 0 : there.front());
       if (alive == 0 && !tail_is_sound()) {
         views_ = Views();
@@ -209,12 +209,10 @@ inline bool Attachment::views_usable() {
 
 // A whole, valid segment under another hub's name was put here by somebody: its records are not this hub's.
 inline void Attachment::refuse_foreign_segments() {
-  const Geometry geometry = Geometry::of(control_.segment_lines);
-  Log log(home_, geometry, control_.hub_id, 0);
-  for (u64 segment : log.segments()) {
+  for (u64 segment : Log::segments_in(home_)) {
     SegmentHeader header{};
-    const std::string path = log.path_of(segment);
-    const File file = log.find(segment, O_RDONLY);
+    const std::string path = home_.path_of(Log::name_of(segment));
+    const File file = home_.find(Log::name_of(segment), O_RDONLY);
     if (!file || ::read(file.fd(), &header, sizeof header) != ssize_t(sizeof header)) continue;  // recovery deals with it
     const bool sound = header.magic == kMagic && header.crc32c == crc32c(&header, offsetof(SegmentHeader, records_before));
     if (sound && std::memcmp(header.hub_id, control_.hub_id, 16) != 0) {

@@ -76,6 +76,7 @@ class Attachment {
   bool of_this_process() const { return forks_ == ProcessLocks::forks(); }
   std::string memory_dir() const { return control_.memory_dir; }
   const Directory& home() const { return home_; }
+  std::vector<std::optional<std::string>> cursors() const;
   bool cut_tail() const { return cut_tail_; }
   bool rebooted() const { return rebooted_; }
 

@@ -123,9 +123,10 @@ class Log {
   File find(u64 segment, int flags) const { return home_->find(name_of(segment), flags); }
   bool remove(u64 segment) const { return home_->remove(name_of(segment)); }
 
-  std::vector<u64> segments() const {
+  std::vector<u64> segments() const { return segments_in(*home_); }
+  static std::vector<u64> segments_in(const Directory& home) {
     std::vector<u64> out;
-    for (const std::string& name : home_->names_in("log")) {
+    for (const std::string& name : home.names_in("log")) {
       if (name.size() == 17 && name.ends_with(".tape")) out.push_back(std::strtoull(name.c_str(), nullptr, 10));
     }
     std::sort(out.begin(), out.end());

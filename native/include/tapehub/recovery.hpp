@@ -127,6 +127,20 @@ struct Recovery {
   }
 };
 
+// What the cursors of durable streams say; nothing of one that cannot be read.
+inline std::vector<std::optional<std::string>> Attachment::cursors() const {
+  std::vector<std::optional<std::string>> out;
+  for (const std::string& name : home_.names_in("cursors")) {
+    if (name.starts_with(".")) continue;  // being written, or left by a process that was killed as it wrote
+    try {
+      out.push_back(home_.read("cursors/" + name));
+    } catch (const Error&) {
+      out.emplace_back();
+    }
+  }
+  return out;
+}
+
 // How far durable streams had committed: some reader was that far once. A cursor is "position epoch hub_id"; those of
 // older versions are a position alone, and count in the first epoch: later it would be beyond each end that comes until the
 // log has grown. One of another epoch, or of another hub, counts other sequences.
@@ -134,17 +148,11 @@ inline u64 Attachment::committed_line() {
   char id[2 * sizeof control_.hub_id + 1];
   for (u32 i = 0; i < sizeof control_.hub_id; ++i) std::snprintf(id + 2 * i, 3, "%02x", control_.hub_id[i]);
   u64 found = 0;
-  for (const std::string& name : home_.names_in("cursors")) {
-    if (name.starts_with(".")) continue;  // being written
+  for (const std::optional<std::string>& text : cursors()) {
+    if (!text) continue;  // another user's: it says nothing to us
     unsigned long long position = 0, epoch = 0;
     char of[2 * sizeof control_.hub_id + 1] = {};
-    std::string text;
-    try {
-      text = home_.read("cursors/" + name);
-    } catch (const Error&) {
-      continue;  // another user's: it says nothing to us
-    }
-    const int fields = std::sscanf(text.c_str(), "%llu %llu %32s", &position, &epoch, of);
+    const int fields = std::sscanf(text->c_str(), "%llu %llu %32s", &position, &epoch, of);
     const bool ours = (fields == 1 && control_.epoch == 1) || (fields == 3 && epoch == control_.epoch && std::strcmp(of, id) == 0);
     if (ours) found = std::max<u64>(found, position);
   }
@@ -290,7 +298,7 @@ inline void Attachment::rebuild() {
   applier_.reset();
   Views made = make_memory_files(before);
   const Geometry geometry = Geometry::of(control_.segment_lines);
-  std::vector<u64> segments = Log(home_, geometry, control_.hub_id, 0).segments();
+  std::vector<u64> segments = Log::segments_in(home_);
   const auto open_log = [&](u64 first) { log_.emplace(home_, geometry, control_.hub_id, first); };
   open_log(segments.empty() ? 0 : segments.front());
   u64 line = segments.empty() ? kHeaderLines : geometry.first_line(segments.front());

@@ -221,14 +221,9 @@ inline void Hub::drop_old_segments() {
   const u64 checkpointed = peek(hot.checkpoint_line), newest = geometry.segment_of(peek(hot.head));
   const Retention keep = at_.retention();
   u64 released = UINT64_MAX;
-  for (const std::string& name : at_.home().names_in("cursors")) {
-    if (name.starts_with(".")) continue;  // being written, or left by a process that was killed as it wrote
-    try {
-      const std::string text = at_.home().read("cursors/" + name);
-      if (!text.empty()) released = std::min<u64>(released, std::strtoull(text.c_str(), nullptr, 10));
-    } catch (const Error&) {
-      released = 0;  // another user's, perhaps: it may need everything
-    }
+  for (const std::optional<std::string>& text : at_.cursors()) {
+    if (!text) released = 0;  // another user's, perhaps: it may need everything
+    if (text && !text->empty()) released = std::min<u64>(released, std::strtoull(text->c_str(), nullptr, 10));
   }
   u64 total = segments.size() * geometry.segment_bytes();
   for (u64 segment : segments) {
